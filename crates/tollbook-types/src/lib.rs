@@ -1,0 +1,30 @@
+//! The words every part of Tollbook shares: money, meters, usage, events, entries, attribution.
+//!
+//! Everything here is a value. This crate must never know I/O, async, a wall clock or a floating
+//! point number; whoever needs "now" takes a [`Timestamp`] or a [`Clock`] as an argument.
+//! The shapes below are also the journal's format: their serialised form is what a record's
+//! digest covers, so a member is only ever added (optional, skipped when absent), never renamed.
+
+mod attribution;
+mod card;
+mod digest;
+mod entry;
+mod event;
+pub mod json;
+pub mod limits;
+mod meter;
+mod money;
+mod provider;
+mod time;
+mod usage;
+
+pub use attribution::Attribution;
+pub use card::{CardId, CardRate, CostLine, RateCard, RateStep};
+pub use digest::Digest;
+pub use entry::{Adjustment, CostBasis, Entry, LegRating, OpenCall, Rating, Seq};
+pub use event::{CacheHit, Conditions, Content, Event, FreeReason, Identity, ResponseKey, Status};
+pub use meter::{Meter, Side};
+pub use money::{Money, MoneyError, charge};
+pub use provider::{PROVIDERS, canonical_provider};
+pub use time::{Clock, TimeRange, Timestamp, floor_to_micros, parse_instant};
+pub use usage::{Evidence, Leg, Meters, ProviderCost, Usage, UsageError};

@@ -1,0 +1,54 @@
+//! Every bound in one place, with how they relate.
+
+/// Events in one ingest request.
+pub const BATCH_EVENTS_MAX: usize = 1_000;
+/// Events in one commit of the writer.
+pub const GROUP_EVENTS_MAX: usize = 1_000;
+/// How long a group may wait for company.
+pub const GROUP_LINGER_MS: u64 = 20;
+/// Submissions waiting for the writer.
+pub const QUEUE_GROUPS_MAX: usize = 64;
+/// One line of an imported file.
+pub const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Nesting of a JSON text.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// The raw usage object that is kept beside a call.
+pub const RAW_USAGE_BYTES_MAX: usize = 16 * 1024;
+/// One JSON value that a push parser holds while it reads an answer.
+pub const CAPTURE_BYTES_MAX: usize = 256 * 1024;
+/// One AWS event-stream frame.
+pub const AWS_FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// An event's id, in bytes.
+pub const ID_BYTES_MAX: usize = 255;
+/// A provider, model or attribution value, in bytes.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Tags on one event.
+pub const TAGS_MAX: usize = 64;
+/// `metadata`, as JSON text.
+pub const METADATA_BYTES_MAX: usize = 4 * 1024;
+/// An error text kept with a call.
+pub const ERROR_BYTES_MAX: usize = 1_024;
+/// Legs of one call.
+pub const LEGS_MAX: usize = 64;
+/// Flags of one call.
+pub const FLAGS_MAX: usize = 16;
+/// A token count or other quantity: beyond it a figure is taken for damage.
+pub const QUANTITY_MAX: u64 = 1_000_000_000_000_000;
+/// One journal record.
+pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// One journal segment, unless configured.
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Age at which an applied segment goes.
+pub const SEGMENT_AGE_DAYS: i64 = 30;
+/// Bytes of applied segments that are kept.
+pub const JOURNAL_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+/// Raw entries that one query may read where no rollup serves it.
+pub const RAW_ROWS_MAX: u64 = 20_000_000;
+
+const _: () = assert!(BATCH_EVENTS_MAX <= GROUP_EVENTS_MAX, "a batch fits one commit");
+const _: () = assert!(RAW_USAGE_BYTES_MAX <= CAPTURE_BYTES_MAX, "what is kept fits what is held");
+const _: () = assert!(
+    RAW_USAGE_BYTES_MAX * 2 + METADATA_BYTES_MAX + TAGS_MAX * NAME_BYTES_MAX * 2 * 6 + LEGS_MAX * 4_096
+        < RECORD_BYTES_MAX,
+    "an event fits a record"
+);
