@@ -1,1 +1,24 @@
-//! store
+//! Durable storage behind two narrow traits, and the queries that every reader asks.
+//!
+//! [`EventStore`] keeps entries, adjustments, open calls, gaps, seals and rollups; [`ControlStore`]
+//! keeps small versioned documents (rate cards, keys, budgets). The ledger is the only writer. One
+//! [`conformance`] suite says what a back end must do; [`MemoryStore`] is the reference that the
+//! others are compared with. This crate must never know a driver, HTTP or how a price is made.
+
+mod batch;
+pub mod conformance;
+mod error;
+mod memory;
+mod query;
+mod store;
+mod stored;
+
+pub use batch::{Batch, Control, Gap, Join, Op, Seal};
+pub use error::StoreError;
+pub use memory::MemoryStore;
+pub use query::{
+    CallsCursor, CallsOrder, CallsPage, CallsQuery, Dimension, Filter, Interval, Measures, UsageQuery,
+    UsageReport, UsageRow, View, Zone,
+};
+pub use store::{Audit, ControlStore, EventStore, Known, Position, RangeSum};
+pub use stored::{State, StoredCall};
