@@ -58,7 +58,11 @@ impl CostBasis {
 }
 
 /// What one leg costs at the card that applied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Whoever fills `cost` fills the three sides too, so that they add up to it: only then can a
+/// report give each leg's model its own money. Where the legs' sides add up to the call's sides
+/// (the card's figures count), each leg keeps its own; else all money stays at the event's model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LegRating {
     /// The card; absent when no price matched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,6 +70,15 @@ pub struct LegRating {
     /// `meters × card`; absent when no price matched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Money>,
+    /// The input side of `cost`: present exactly when `cost` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_cost: Option<Money>,
+    /// The output side of `cost`: present exactly when `cost` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_cost: Option<Money>,
+    /// The fees in `cost`: present exactly when `cost` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_cost: Option<Money>,
 }
 
 /// The result of rating a usage: decided once, recorded, never recomputed on replay.
