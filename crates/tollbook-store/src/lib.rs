@@ -8,8 +8,10 @@
 mod batch;
 pub mod conformance;
 mod error;
+pub mod fold;
 mod memory;
 mod query;
+mod record;
 mod store;
 mod stored;
 
@@ -20,5 +22,6 @@ pub use query::{
     CallsCursor, CallsOrder, CallsPage, CallsQuery, Dimension, Filter, Interval, Measures, UsageQuery,
     UsageReport, UsageRow, View, Zone,
 };
+pub use record::{adjustment_digest, entry_digest};
 pub use store::{Audit, ControlStore, EventStore, Known, Position, RangeSum};
 pub use stored::{State, StoredCall};

@@ -1,0 +1,180 @@
+//! One call folded into sums: the one place that says what a call adds to which model.
+//!
+//! Every back end builds its rollups and its raw sums from [`call_measures`], so they cannot
+//! differ in what they count, only in how they add. This module must never know how calls are kept.
+//!
+//! # Legs
+//! A call counts once, at its event's model, which is always the first item. Each leg of another
+//! model adds its meters and money to that model with 0 calls. Summed over the items of a call,
+//! the meters are those of all legs and the money is the call's rating, to the picodollar; in
+//! every item `cost = input_cost + output_cost + other_cost`.
+//!
+//! # Money of several legs
+//! If every leg has a cost with its sides, and the legs' sides add up to the call's sides, each
+//! leg has its own. Otherwise (a provider's bill, an override, a leg without a price) nobody knows
+//! whose money it is, and all of it stays at the event's model.
+
+use crate::query::{Dimension, Filter, Measures};
+use crate::stored::State;
+use tollbook_types::{CostBasis, Event, Evidence, LegRating, Money, Rating};
+
+/// What a call in some state adds, by model. The first item is the event's model, with 1 call; the
+/// others are further models in the order of their legs, with 0 calls. Models are distinct.
+pub fn call_measures(event: &Event, state: &State) -> Vec<(String, Measures)> {
+    let mut items = vec![(event.model.clone(), whole_call(event, state))];
+    let legs = state.usage.as_ref().map_or(&[][..], |usage| &usage.legs);
+    let whole = Sides::of_call(&state.rating);
+    let own = leg_sides(&state.rating, legs.len(), whole);
+    for (index, leg) in legs.iter().enumerate() {
+        let model = leg.model.as_deref().unwrap_or(&event.model);
+        let at = match items.iter().position(|(known, _)| known == model) {
+            Some(at) => at,
+            None => {
+                items.push((model.to_owned(), Measures::default()));
+                items.len() - 1
+            }
+        };
+        let measures = &mut items[at].1;
+        measures.meters.add_all(&leg.meters);
+        if let Some(own) = &own {
+            own[index].add_to(measures);
+        }
+    }
+    if own.is_none() {
+        whole.add_to(&mut items[0].1);
+    }
+    items
+}
+
+/// [`call_measures`] of what passes the filters: a condition on anything but the model decides on
+/// the whole call, a condition on the model on each item. So a call whose event's model does not
+/// pass but one of whose legs does adds that leg, with 0 calls.
+pub fn filtered_measures(event: &Event, state: &State, filters: &[Filter]) -> Vec<(String, Measures)> {
+    if !admits_call(event, state, filters) {
+        return Vec::new();
+    }
+    let mut items = call_measures(event, state);
+    items.retain(|(model, _)| admits_model(model, filters));
+    items
+}
+
+/// Whether a call is listed under the filters: exactly when [`filtered_measures`] has an item.
+pub fn admits(event: &Event, state: &State, filters: &[Filter]) -> bool {
+    let legs = state.usage.iter().flat_map(|usage| &usage.legs);
+    let mut models = legs.filter_map(|leg| leg.model.as_deref()).chain([event.model.as_str()]);
+    admits_call(event, state, filters) && models.any(|model| admits_model(model, filters))
+}
+
+/// The value of a dimension for a call in some state, for the leg (or call) at `model`. Attribution
+/// and evidence are those of the state; an empty model is the value "", not absent.
+pub fn dimension_value<'a>(
+    dimension: &Dimension,
+    event: &'a Event,
+    state: &'a State,
+    model: &'a str,
+) -> Option<&'a str> {
+    let who = &state.attribution;
+    match dimension {
+        Dimension::Project => who.project.as_deref(),
+        Dimension::Customer => who.customer.as_deref(),
+        Dimension::User => who.user.as_deref(),
+        Dimension::Agent => who.agent.as_deref(),
+        Dimension::AgentName => who.agent_name.as_deref(),
+        Dimension::Operation => who.operation.as_deref(),
+        Dimension::OperationId => who.operation_id.as_deref(),
+        Dimension::Session => who.session.as_deref(),
+        Dimension::Key => who.key.as_deref(),
+        Dimension::Provider => Some(&event.provider),
+        Dimension::Model => Some(model),
+        Dimension::Status => Some(event.status.name()),
+        Dimension::Source => Some(&event.source),
+        Dimension::Evidence => Some(state.evidence.name()),
+        Dimension::Tag(key) => who.tags.get(key).map(String::as_str),
+    }
+}
+
+fn admits_call(event: &Event, state: &State, filters: &[Filter]) -> bool {
+    let mut others = filters.iter().filter(|filter| filter.dimension != Dimension::Model);
+    others.all(|filter| filter.admits(dimension_value(&filter.dimension, event, state, &event.model)))
+}
+
+fn admits_model(model: &str, filters: &[Filter]) -> bool {
+    let mut conditions = filters.iter().filter(|filter| filter.dimension == Dimension::Model);
+    conditions.all(|filter| filter.admits(Some(model)))
+}
+
+/// What counts once for the whole call, whatever its legs.
+fn whole_call(event: &Event, state: &State) -> Measures {
+    let rating = &state.rating;
+    let priced = rating.cost.filter(|_| !event.is_error());
+    Measures {
+        calls: 1,
+        errors: u64::from(event.is_error()),
+        unpriced_calls: u64::from(matches!(rating.basis, CostBasis::Unpriced | CostBasis::Inconsistent)),
+        estimated_calls: u64::from(matches!(state.evidence, Evidence::Estimated | Evidence::Partial)),
+        unknown_calls: u64::from(state.evidence == Evidence::Unknown && rating.cost.is_none()),
+        cache_hits: u64::from(event.cache_hit.is_some()),
+        saved: event.cache_hit.as_ref().map_or(Money::ZERO, |hit| hit.saved),
+        cost_min: priced,
+        cost_max: priced,
+        latency_sum_ms: event.latency_ms.unwrap_or(0),
+        latency_count: u64::from(event.latency_ms.is_some()),
+        ..Measures::default()
+    }
+}
+
+/// A cost in its three parts, which add up to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sides {
+    cost: Money,
+    input: Money,
+    output: Money,
+    other: Money,
+}
+
+impl Sides {
+    /// The call's cost; whatever is on neither side is a fee.
+    fn of_call(rating: &Rating) -> Sides {
+        let Some(cost) = rating.cost else { return Sides::default() };
+        let input = rating.input_cost.unwrap_or_default();
+        let output = rating.output_cost.unwrap_or_default();
+        let all_fees = Sides { cost, other: cost, ..Sides::default() };
+        let other = cost.checked_sub(input).and_then(|rest| rest.checked_sub(output));
+        other.map_or(all_fees, |other| Sides { cost, input, output, other })
+    }
+
+    /// A leg's own cost, if it has one whose sides are known and add up.
+    fn of_leg(leg: &LegRating) -> Option<Sides> {
+        let (cost, input, output, other) = (leg.cost?, leg.input_cost?, leg.output_cost?, leg.other_cost?);
+        (Money::checked_sum([input, output, other])? == cost).then_some(Sides { cost, input, output, other })
+    }
+
+    fn checked_add(self, more: Sides) -> Option<Sides> {
+        Some(Sides {
+            cost: self.cost.checked_add(more.cost)?,
+            input: self.input.checked_add(more.input)?,
+            output: self.output.checked_add(more.output)?,
+            other: self.other.checked_add(more.other)?,
+        })
+    }
+
+    fn add_to(self, measures: &mut Measures) {
+        // Parts of one call's cost, whose sum was checked: they fit.
+        let sum = |a: Money, b: Money| Money::from_picos(a.picos().saturating_add(b.picos()));
+        measures.cost = sum(measures.cost, self.cost);
+        measures.input_cost = sum(measures.input_cost, self.input);
+        measures.output_cost = sum(measures.output_cost, self.output);
+        measures.other_cost = sum(measures.other_cost, self.other);
+    }
+}
+
+/// The own cost of every leg, if they are known and add up to the whole side by side.
+fn leg_sides(rating: &Rating, legs: usize, whole: Sides) -> Option<Vec<Sides>> {
+    rating.cost?;
+    if legs == 0 || rating.legs.len() != legs {
+        return None;
+    }
+    let own: Vec<Sides> = rating.legs.iter().map(Sides::of_leg).collect::<Option<_>>()?;
+    let sum = own.iter().try_fold(Sides::default(), |sum, leg| sum.checked_add(*leg))?;
+    (sum == whole).then_some(own)
+}
