@@ -6,6 +6,7 @@
 //! others are compared with. This crate must never know a driver, HTTP or how a price is made.
 
 mod batch;
+mod bucket;
 pub mod conformance;
 mod error;
 pub mod fold;
@@ -16,6 +17,7 @@ mod store;
 mod stored;
 
 pub use batch::{Batch, Control, Gap, Join, Op, Seal};
+pub use bucket::{bucket_end, bucket_start};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use query::{
