@@ -25,5 +25,5 @@ pub use query::{
     UsageReport, UsageRow, View, Zone,
 };
 pub use record::{adjustment_digest, entry_digest};
-pub use store::{Audit, ControlStore, EventStore, Known, Position, RangeSum};
+pub use store::{Audit, ControlStore, EventStore, Known, Position, RangeSum, Store};
 pub use stored::{State, StoredCall};

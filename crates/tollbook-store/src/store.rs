@@ -130,3 +130,8 @@ pub trait ControlStore: Send + Sync {
     /// The latest versions of all documents whose key starts with `prefix`, in key order.
     fn controls(&self, prefix: &str) -> Result<Vec<Control>, StoreError>;
 }
+
+/// A whole back end: entries and documents in one.
+pub trait Store: EventStore + ControlStore {}
+
+impl<T: EventStore + ControlStore> Store for T {}
