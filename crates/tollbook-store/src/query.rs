@@ -156,7 +156,7 @@ pub enum View {
     AsOf(Timestamp),
 }
 
-/// "How much, by what, over time."
+/// "How much, by what, over time." Attribution and evidence are those of the state that counts.
 #[derive(Clone, Debug)]
 pub struct UsageQuery {
     /// Which calls, by `occurred_at`.
@@ -245,7 +245,8 @@ pub struct UsageRow {
     pub measures: Measures,
 }
 
-/// The answer to a [`UsageQuery`]: rows by bucket, then by cost (highest first), then by keys.
+/// The answer to a [`UsageQuery`]: rows by bucket, then by cost (highest first), then by keys
+/// (absent first, then by bytes). There is a row where there is a call or a leg, and no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageReport {
     /// The rows.
@@ -256,7 +257,7 @@ pub struct UsageReport {
     pub from_rollups: bool,
 }
 
-/// The order of a list of calls.
+/// The order of a list of calls. Among calls with equal sort values the last recorded comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallsOrder {
     /// Latest `occurred_at` first.
@@ -270,13 +271,15 @@ pub enum CallsOrder {
 /// Where the next page starts: after this call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallsCursor {
-    /// The sort value: `occurred_at` in microseconds, cost in picodollars, or 0.
+    /// The sort value: `occurred_at` in microseconds; cost in picodollars, `i128::MIN` without one; 0
+    /// in the order of recording.
     pub key: i128,
     /// The call.
     pub seq: Seq,
 }
 
-/// "Which calls."
+/// "Which calls." Filters and costs look at the corrected state. A condition on the model holds if
+/// the event's model or that of any leg passes.
 #[derive(Clone, Debug)]
 pub struct CallsQuery {
     /// Which calls, by `occurred_at`.

@@ -71,6 +71,12 @@ pub trait EventStore: Send + Sync {
 
     /// Applies a batch in one transaction: entries, adjustments, open calls, controls, rollups and
     /// the position, or nothing. A batch whose `through` is not above the position is refused.
+    ///
+    /// The ledger decides before it appends; what could not be true all the same is refused too. As
+    /// [`StoreError::Stale`]: an adjustment whose version is not the next. As
+    /// [`StoreError::Invalid`]: an operation at a position outside of what the batch covers; an
+    /// entry, join or open call with an identity that is known; a join or adjustment of an entry
+    /// that is not there; a second adjustment by one run; a control whose version is not the next.
     fn append(&self, batch: &Batch) -> Result<(), StoreError>;
 
     /// Makes what was appended survive power loss, and trims the write-ahead log if there is one.
@@ -79,7 +85,8 @@ pub trait EventStore: Send + Sync {
     /// One call with its adjustments.
     fn call(&self, seq: Seq) -> Result<Option<StoredCall>, StoreError>;
 
-    /// Every call whose event or a joined identity has this id, whatever project and source; at most 32.
+    /// Every call whose event or a joined identity has this id, whatever project and source, oldest
+    /// record first; at most 32.
     fn calls_by_id(&self, id: &str) -> Result<Vec<StoredCall>, StoreError>;
 
     /// A page of calls.
@@ -113,6 +120,11 @@ pub trait EventStore: Send + Sync {
 
     /// Drops the calls that occurred before the cut-off, which the caller has put at the start of a
     /// day of the store's zone, and remembers it. Returns how many went.
+    ///
+    /// With a call go its adjustments, identities and response key. Rollups stay: sums over ranges
+    /// and intervals of whole days of the store's zone still count what went, billed and corrected,
+    /// as long as they ask for no `agent_name`, `operation_id`, `session` or tag. Every other
+    /// question sees only what is left. An earlier cut-off than the one before changes nothing.
     fn purge(&self, cutoff: Timestamp) -> Result<u64, StoreError>;
 
     /// The first and last `occurred_at` and the number of calls in the range.
