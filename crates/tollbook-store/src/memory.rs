@@ -1,5 +1,448 @@
-//! The reference store, in memory.
+//! The reference store: everything in maps, every question answered by reading all calls.
+//!
+//! It has no rollups, no index worth the name and no file, so that it is easy to see that it is
+//! right; other back ends are compared with it, and tests that need no disk use it. It must never
+//! become clever.
+
+use crate::batch::{Batch, Control, Gap, Join, Op, Seal};
+use crate::bucket::bucket_start;
+use crate::error::StoreError;
+use crate::fold::{admits, dimension_value, filtered_measures};
+use crate::query::{
+    CallsCursor, CallsOrder, CallsPage, CallsQuery, Dimension, Measures, UsageQuery, UsageReport, UsageRow,
+    View,
+};
+use crate::record::entry_digest;
+use crate::store::{Audit, ControlStore, EventStore, Known, Position, RangeSum};
+use crate::stored::{State, StoredCall};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use tollbook_types::{
+    Adjustment, Content, Digest, Entry, Identity, OpenCall, ResponseKey, Seq, TimeRange, Timestamp,
+};
+
+/// At most so many calls are found by one id.
+const CALLS_BY_ID_MAX: usize = 32;
 
 /// The reference store, in memory.
-#[derive(Debug, Default)]
-pub struct MemoryStore {}
+#[derive(Debug)]
+pub struct MemoryStore {
+    books: RwLock<Arc<Books>>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> MemoryStore {
+        MemoryStore::new("memory")
+    }
+}
+
+impl MemoryStore {
+    /// An empty store of a ledger with this name.
+    pub fn new(ledger_id: impl Into<String>) -> MemoryStore {
+        let books = Books { ledger_id: ledger_id.into(), ..Books::default() };
+        MemoryStore { books: RwLock::new(Arc::new(books)) }
+    }
+
+    /// The books as they stand: what happens later does not change them.
+    fn books(&self) -> Arc<Books> {
+        self.books.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes a copy of the books and puts it in their place, or leaves them if that fails.
+    fn change<T>(&self, change: impl FnOnce(&mut Books) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut books = self.books.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = Books::clone(&books);
+        let answer = change(&mut changed)?;
+        *books = Arc::new(changed);
+        Ok(answer)
+    }
+}
+
+/// All that the store knows.
+#[derive(Clone, Debug, Default)]
+struct Books {
+    ledger_id: String,
+    applied: Seq,
+    cutoff: Option<Timestamp>,
+    calls: BTreeMap<Seq, Arc<StoredCall>>,
+    /// Calls that were dropped, of which only sums may still speak.
+    purged: Vec<Arc<StoredCall>>,
+    identities: BTreeMap<Arc<Identity>, Known>,
+    open: BTreeMap<Seq, Arc<OpenCall>>,
+    gaps: Vec<Gap>,
+    seals: Vec<Seal>,
+    controls: BTreeMap<String, Control>,
+}
+
+fn invalid<T>(why: String) -> Result<T, StoreError> {
+    Err(StoreError::Invalid(why))
+}
+
+impl Books {
+    fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if batch.through <= self.applied {
+            return invalid(format!("position {} is not above {}", batch.through, self.applied));
+        }
+        for op in &batch.ops {
+            let seq = op_seq(op);
+            if seq.is_some_and(|seq| seq <= self.applied || seq > batch.through) {
+                return invalid(format!("{seq:?} is not in {}..={}", self.applied + 1, batch.through));
+            }
+            self.apply(op)?;
+        }
+        self.applied = batch.through;
+        Ok(())
+    }
+
+    fn apply(&mut self, op: &Op) -> Result<(), StoreError> {
+        match op {
+            Op::Entry { seq, digest, entry } => self.enter(*seq, *digest, entry),
+            Op::Join(join) => self.join(join),
+            Op::Adjust { seq, digest, adjustment } => self.adjust(*seq, *digest, adjustment),
+            Op::Open { seq, call } => self.open(*seq, call),
+            Op::Control(control) => self.control(control),
+            Op::Gap(gap) => {
+                self.gaps.push(gap.clone());
+                Ok(())
+            }
+            Op::Seal(seal) => {
+                self.seals.push(seal.clone());
+                Ok(())
+            }
+        }
+    }
+
+    fn enter(&mut self, seq: Seq, digest: Digest, entry: &Entry) -> Result<(), StoreError> {
+        let identity = entry.event.identity();
+        self.open.retain(|_, call| open_identity(call) != identity);
+        self.know(identity, entry.event.content, seq, false)?;
+        let (adjustments, joined) = (Vec::new(), Vec::new());
+        let call = StoredCall { seq, digest, entry: entry.clone(), adjustments, joined };
+        match self.calls.insert(seq, Arc::new(call)) {
+            None => Ok(()),
+            Some(_) => invalid(format!("there is an entry at {seq} already")),
+        }
+    }
+
+    fn join(&mut self, join: &Join) -> Result<(), StoreError> {
+        self.know(join.identity.clone(), join.content, join.entry, true)?;
+        let call = self.call_mut(join.entry)?;
+        call.joined.push((join.identity.clone(), join.content));
+        Ok(())
+    }
+
+    fn know(
+        &mut self,
+        identity: Identity,
+        content: Content,
+        entry: Seq,
+        joined: bool,
+    ) -> Result<(), StoreError> {
+        match self.identities.insert(Arc::new(identity), Known { entry, content, joined }) {
+            None => Ok(()),
+            Some(known) => invalid(format!("the identity is known already, as entry {}", known.entry)),
+        }
+    }
+
+    fn call_mut(&mut self, seq: Seq) -> Result<&mut StoredCall, StoreError> {
+        match self.calls.get_mut(&seq) {
+            Some(call) => Ok(Arc::make_mut(call)),
+            None => invalid(format!("there is no entry at {seq}")),
+        }
+    }
+
+    fn adjust(&mut self, seq: Seq, digest: Digest, adjustment: &Adjustment) -> Result<(), StoreError> {
+        let entry = adjustment.entry;
+        let call = self.call_mut(entry)?;
+        let mut runs = call.adjustments.iter().filter_map(|(_, _, made)| made.run.as_ref());
+        if adjustment.run.as_ref().is_some_and(|run| runs.any(|made| made == run)) {
+            return invalid(format!("run {:?} has adjusted entry {entry} already", adjustment.run));
+        }
+        let current = call.version();
+        if adjustment.version != current + 1 {
+            return Err(StoreError::Stale { entry, current, offered: adjustment.version });
+        }
+        call.adjustments.push((seq, digest, adjustment.clone()));
+        Ok(())
+    }
+
+    fn open(&mut self, seq: Seq, call: &Arc<OpenCall>) -> Result<(), StoreError> {
+        let identity = open_identity(call);
+        let is_open = self.open.values().any(|other| open_identity(other) == identity);
+        if is_open || self.identities.contains_key(&identity) {
+            return invalid(format!("the call {:?} is known already", call.id));
+        }
+        self.open.insert(seq, Arc::clone(call));
+        Ok(())
+    }
+
+    fn control(&mut self, control: &Control) -> Result<(), StoreError> {
+        let current = self.controls.get(&control.key).map_or(0, |known| known.version);
+        if control.version != current + 1 {
+            return invalid(format!("{:?} is at version {current}", control.key));
+        }
+        self.controls.insert(control.key.clone(), control.clone());
+        Ok(())
+    }
+
+    fn purge(&mut self, cutoff: Timestamp) -> u64 {
+        let gone = |call: &StoredCall| call.entry.event.occurred_at < cutoff;
+        let before = self.calls.len();
+        self.purged.extend(self.calls.values().filter(|call| gone(call)).cloned());
+        self.calls.retain(|_, call| !gone(call));
+        self.identities.retain(|_, known| self.calls.contains_key(&known.entry));
+        self.cutoff = self.cutoff.max(Some(cutoff));
+        (before - self.calls.len()) as u64
+    }
+
+    fn in_range(&self, range: TimeRange) -> impl Iterator<Item = &Arc<StoredCall>> {
+        self.calls.values().filter(move |call| range.contains(call.entry.event.occurred_at))
+    }
+
+    /// All calls of the range that a sum speaks of.
+    fn summed(&self, query: &UsageQuery) -> impl Iterator<Item = &Arc<StoredCall>> {
+        let range = query.range;
+        let outlive = sums_outlive_purges(query);
+        let purged =
+            self.purged.iter().filter(move |call| outlive && range.contains(call.entry.event.occurred_at));
+        self.in_range(range).chain(purged)
+    }
+}
+
+/// The position of the record that an operation comes from, if it is the record of one.
+fn op_seq(op: &Op) -> Option<Seq> {
+    match op {
+        Op::Entry { seq, .. } | Op::Adjust { seq, .. } | Op::Open { seq, .. } => Some(*seq),
+        Op::Join(join) => Some(join.seq),
+        Op::Control(control) => Some(control.seq),
+        Op::Gap(gap) => Some(gap.seq),
+        Op::Seal(_) => None,
+    }
+}
+
+fn open_identity(call: &OpenCall) -> Identity {
+    let project = call.attribution.project.clone();
+    Identity { project, source: call.source.clone(), id: call.id.clone() }
+}
+
+/// Whether rollups can answer, which a purge leaves alone.
+fn sums_outlive_purges(query: &UsageQuery) -> bool {
+    let kept = |dimension: &Dimension| {
+        !matches!(
+            dimension,
+            Dimension::AgentName | Dimension::OperationId | Dimension::Session | Dimension::Tag(_)
+        )
+    };
+    let filtered = query.filters.iter().map(|filter| &filter.dimension);
+    !matches!(query.view, View::AsOf(_)) && query.group_by.iter().chain(filtered).all(kept)
+}
+
+fn state_in(view: View, call: &StoredCall) -> State {
+    match view {
+        View::Corrected => call.corrected(),
+        View::Billed => call.billed(),
+        View::AsOf(at) => call.as_of(Some(at)),
+    }
+}
+
+fn merge(sum: &mut Measures, more: &Measures) -> Result<(), StoreError> {
+    sum.merge(more).ok_or_else(|| StoreError::Invalid("a sum does not fit".to_owned()))
+}
+
+/// The sort value of a call, as it stands in cursors.
+fn order_key(order: CallsOrder, call: &StoredCall) -> i128 {
+    match order {
+        CallsOrder::Newest => i128::from(call.entry.event.occurred_at.as_microsecond()),
+        CallsOrder::Costliest => call.corrected().rating.cost.map_or(i128::MIN, |cost| cost.picos()),
+        CallsOrder::Recorded => 0,
+    }
+}
+
+fn sort_calls(order: CallsOrder, calls: &mut [(CallsCursor, &Arc<StoredCall>)]) {
+    match order {
+        CallsOrder::Newest | CallsOrder::Costliest => {
+            calls.sort_by_key(|(at, _)| Reverse((at.key, at.seq)));
+        }
+        CallsOrder::Recorded => calls.sort_by_key(|(at, _)| at.seq),
+    }
+}
+
+fn is_after(order: CallsOrder, at: CallsCursor, after: CallsCursor) -> bool {
+    match order {
+        CallsOrder::Newest | CallsOrder::Costliest => (at.key, at.seq) < (after.key, after.seq),
+        CallsOrder::Recorded => at.seq > after.seq,
+    }
+}
+
+impl EventStore for MemoryStore {
+    fn position(&self) -> Result<Position, StoreError> {
+        let books = self.books();
+        Ok(Position { applied: books.applied, ledger_id: books.ledger_id.clone(), cutoff: books.cutoff })
+    }
+
+    fn find(&self, identities: &[Identity]) -> Result<Vec<Option<Known>>, StoreError> {
+        let books = self.books();
+        Ok(identities.iter().map(|identity| books.identities.get(identity).cloned()).collect())
+    }
+
+    fn find_responses(&self, keys: &[ResponseKey]) -> Result<Vec<Option<(Seq, String)>>, StoreError> {
+        let books = self.books();
+        let mut first = BTreeMap::new();
+        for call in books.calls.values() {
+            if let Some(key) = call.entry.event.response_key() {
+                first.entry(key).or_insert_with(|| (call.seq, call.entry.event.source.clone()));
+            }
+        }
+        Ok(keys.iter().map(|key| first.get(key).cloned()).collect())
+    }
+
+    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.change(|books| books.append(batch))
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn call(&self, seq: Seq) -> Result<Option<StoredCall>, StoreError> {
+        Ok(self.books().calls.get(&seq).map(|call| StoredCall::clone(call)))
+    }
+
+    fn calls_by_id(&self, id: &str) -> Result<Vec<StoredCall>, StoreError> {
+        let named = |call: &&Arc<StoredCall>| {
+            call.entry.event.id == id || call.joined.iter().any(|(identity, _)| identity.id == id)
+        };
+        let books = self.books();
+        let found = books.calls.values().filter(named).take(CALLS_BY_ID_MAX);
+        Ok(found.map(|call| StoredCall::clone(call)).collect())
+    }
+
+    fn calls(&self, query: &CallsQuery) -> Result<CallsPage, StoreError> {
+        let books = self.books();
+        let mut found = Vec::new();
+        for call in books.in_range(query.range) {
+            if admits(&call.entry.event, &call.corrected(), &query.filters) {
+                found.push((CallsCursor { key: order_key(query.order, call), seq: call.seq }, call));
+            }
+        }
+        sort_calls(query.order, &mut found);
+        if let Some(after) = query.after {
+            found.retain(|(at, _)| is_after(query.order, *at, after));
+        }
+        let more = found.len() > query.limit;
+        found.truncate(query.limit);
+        let next = found.last().filter(|_| more).map(|(at, _)| *at);
+        Ok(CallsPage { calls: found.into_iter().map(|(_, call)| StoredCall::clone(call)).collect(), next })
+    }
+
+    fn usage(&self, query: &UsageQuery) -> Result<UsageReport, StoreError> {
+        let books = self.books();
+        let mut sums: BTreeMap<(Option<Timestamp>, Vec<Option<String>>), Measures> = BTreeMap::new();
+        let mut total = Measures::default();
+        for call in books.summed(query) {
+            let event = &call.entry.event;
+            let state = state_in(query.view, call);
+            let bucket = bucket_start(event.occurred_at, query.interval, &query.zone);
+            for (model, measures) in filtered_measures(event, &state, &query.filters) {
+                let value = |dimension| dimension_value(dimension, event, &state, &model).map(str::to_owned);
+                let keys = query.group_by.iter().map(value).collect();
+                merge(sums.entry((bucket, keys)).or_default(), &measures)?;
+                merge(&mut total, &measures)?;
+            }
+        }
+        let row = |((bucket, keys), measures)| UsageRow { bucket, keys, measures };
+        let mut rows: Vec<UsageRow> = sums.into_iter().map(row).collect();
+        // The sort is stable and the rows come by bucket and keys.
+        rows.sort_by_key(|row| (row.bucket, Reverse(row.measures.cost)));
+        Ok(UsageReport { rows, total, from_rollups: false })
+    }
+
+    fn open_calls(&self) -> Result<Vec<(Seq, OpenCall)>, StoreError> {
+        Ok(self.books().open.iter().map(|(seq, call)| (*seq, OpenCall::clone(call))).collect())
+    }
+
+    fn gaps(&self) -> Result<Vec<Gap>, StoreError> {
+        Ok(self.books().gaps.clone())
+    }
+
+    fn seals(&self) -> Result<Vec<Seal>, StoreError> {
+        Ok(self.books().seals.clone())
+    }
+
+    fn range_sum(&self, first: Seq, last: Seq) -> Result<RangeSum, StoreError> {
+        let books = self.books();
+        let mut sum = RangeSum::default();
+        for call in books.calls.values() {
+            if (first..=last).contains(&call.seq) {
+                let cost = call.entry.rating.cost.unwrap_or_default();
+                sum.entries += 1;
+                sum.cost_picos += cost.picos();
+                sum.digest_sum = sum.digest_sum.wrapping_add(call.digest.short());
+            }
+            for (seq, digest, _) in &call.adjustments {
+                if (first..=last).contains(seq) {
+                    sum.adjustments += 1;
+                    sum.adjustment_digest_sum = sum.adjustment_digest_sum.wrapping_add(digest.short());
+                }
+            }
+        }
+        Ok(sum)
+    }
+
+    fn digests(&self, first: Seq, last: Seq) -> Result<Vec<(Seq, Digest)>, StoreError> {
+        let books = self.books();
+        let mut digests = Vec::new();
+        for call in books.calls.values() {
+            digests.push((call.seq, call.digest));
+            digests.extend(call.adjustments.iter().map(|(seq, digest, _)| (*seq, *digest)));
+        }
+        digests.retain(|(seq, _)| (first..=last).contains(seq));
+        digests.sort();
+        Ok(digests)
+    }
+
+    fn audit(&self) -> Result<Audit, StoreError> {
+        let books = self.books();
+        let mut audit = Audit::default();
+        for call in books.calls.values() {
+            audit.entries += 1;
+            audit.adjustments += call.adjustments.len() as u64;
+            if entry_digest(call.seq, &call.entry) != call.digest {
+                audit.problems.push(format!("entry {}: it is not what its record's digest says", call.seq));
+            }
+        }
+        Ok(audit)
+    }
+
+    fn rebuild(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn purge(&self, cutoff: Timestamp) -> Result<u64, StoreError> {
+        self.change(|books| Ok(books.purge(cutoff)))
+    }
+
+    fn extent(&self, range: TimeRange) -> Result<Option<(Timestamp, Timestamp, u64)>, StoreError> {
+        let books = self.books();
+        let times: Vec<Timestamp> = books.in_range(range).map(|call| call.entry.event.occurred_at).collect();
+        let (first, last) = (times.iter().min(), times.iter().max());
+        Ok(first.zip(last).map(|(first, last)| (*first, *last, times.len() as u64)))
+    }
+
+    fn backup(&self, _to: &Path) -> Result<(), StoreError> {
+        invalid("a store in memory has no file to copy".to_owned())
+    }
+}
+
+impl ControlStore for MemoryStore {
+    fn control(&self, key: &str) -> Result<Option<Control>, StoreError> {
+        Ok(self.books().controls.get(key).cloned())
+    }
+
+    fn controls(&self, prefix: &str) -> Result<Vec<Control>, StoreError> {
+        let books = self.books();
+        Ok(books.controls.values().filter(|control| control.key.starts_with(prefix)).cloned().collect())
+    }
+}
