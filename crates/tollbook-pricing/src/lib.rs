@@ -1,1 +1,35 @@
-//! pricing
+//! The price book and exact rating: which price a call has, and what its usage costs at it.
+//!
+//! The book is data: the texts in `prices/`, which are part of the program, and what a user adds.
+//! [`Book::find`] matches provider, model, instant and conditions; [`Book::card`] decides tier,
+//! circumstance and adjustments and gives a rate card; [`lines`] multiplies meters by a card, the
+//! same for ever; [`rate`] decides whose figure counts for an event.
+//!
+//! This crate must never read a clock, open a file or a socket, pass money through a floating
+//! point number, or know how a provider's answer looks.
+
+mod book;
+mod card;
+mod embedded;
+mod index;
+mod lines;
+mod model;
+mod overrides;
+mod parse;
+mod problem;
+mod rates;
+mod rating;
+mod reader;
+mod rule;
+mod write;
+
+pub use book::{Book, Match, NoMatch, Query};
+pub use card::Card;
+pub use lines::{Unpriced, lines};
+pub use model::{Alias, Bound, DAYS, Model, Price, Provider, Surcharge, Tier, Window};
+pub use parse::{parse_bound, parse_provider, parse_window};
+pub use problem::Problem;
+pub use rates::{Rates, key as price_key, meter_of, price_text, unit};
+pub use rating::{Rated, RatedLeg, rate};
+pub use rule::{Pattern, Rule, Test};
+pub use write::write_provider;
