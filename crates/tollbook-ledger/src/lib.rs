@@ -1,1 +1,29 @@
-//! ledger
+//! The only write path: rate, journal, append, settle.
+//!
+//! An event is rated first, then its rated entry goes to the [`journal`], then one writer thread
+//! makes groups durable, decides duplicates in journal order ([`resolve`]) and applies them to the
+//! store together with the position. What was acknowledged is in the fsynced journal and visible to
+//! every query. Replay never rates, so a new binary never changes the past. This crate must never
+//! know SQL, HTTP or a provider's bytes.
+
+mod check;
+mod correct;
+mod dir;
+mod error;
+pub mod journal;
+mod ledger;
+mod rating;
+mod resolve;
+mod restore;
+mod retain;
+mod writer;
+
+pub use check::{Verification, verify};
+pub use correct::{Backfill, Difference, Rerate, Settlement};
+pub use dir::{DataDir, DirLock};
+pub use error::LedgerError;
+pub use ledger::{Durability, Health, Ledger, OpenReport, Options};
+pub use rating::{Card, Rated, rate_event};
+pub use resolve::Outcome;
+pub use restore::{Restored, restore, restore_from_journal};
+pub use retain::Purged;

@@ -1,0 +1,259 @@
+//! `verify`: the books agree with themselves.
+//!
+//! The journal's range is read record by record and compared with the entries and adjustments that
+//! the store has in that range, by digest; every event in the journal is an entry, or it is known
+//! why not. Seals are compared with the store for the ranges whose segments have gone. The store
+//! compares its own rows, records and rollups.
+
+use crate::dir::DataDir;
+use crate::error::LedgerError;
+use crate::journal::record::{Body, Line};
+use crate::journal::{self, Survey};
+use crate::resolve::open_identity;
+use std::collections::BTreeMap;
+use tollbook_store::{RangeSum, Store};
+use tollbook_types::{Digest, Identity, Seq, Timestamp};
+
+/// At most so many problems are listed one by one.
+const LISTED_MAX: usize = 50;
+
+/// What `verify` found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// The oldest record that the journal still has.
+    pub first: Option<Seq>,
+    /// The newest record that was compared.
+    pub last: Option<Seq>,
+    /// Records compared.
+    pub records: u64,
+    /// Entries in the store.
+    pub entries: u64,
+    /// Adjustments in the store.
+    pub adjustments: u64,
+    /// Rollup rows compared with a fold over the entries.
+    pub rollup_rows: u64,
+    /// Seals compared.
+    pub seals: u64,
+    /// Calls that passed unrecorded, by the gaps.
+    pub unrecorded_calls: u64,
+    /// What differs, in words; empty when all is well.
+    pub problems: Vec<String>,
+    /// What is worth knowing and no contradiction.
+    pub notes: Vec<String>,
+}
+
+/// Compares the journal, the store and the store's rollups. Changes nothing.
+pub fn verify(dir: &DataDir, store: &dyn Store) -> Result<Verification, LedgerError> {
+    let position = store.position()?;
+    let mut found = Verification::default();
+    let audit = store.audit()?;
+    found.entries = audit.entries;
+    found.adjustments = audit.adjustments;
+    found.rollup_rows = audit.rollup_rows;
+    let mut problems = Problems(audit.problems);
+
+    let mut comparison = Comparison::new(store, position.applied, position.cutoff)?;
+    let survey = journal::read(&dir.journal(), 0, |line| comparison.record(line, &mut problems))?;
+    comparison.finish(&survey, &mut problems)?;
+    found.records = comparison.records;
+    found.first = survey.first;
+    found.last = survey.last.map(|last| last.min(position.applied));
+
+    compare_survey(&survey, position.applied, &position.ledger_id, &mut problems, &mut found.notes);
+    found.seals = compare_seals(store, &survey, &mut problems)?;
+    found.unrecorded_calls = store.gaps()?.iter().map(|gap| gap.calls).sum();
+    found.problems = problems.0;
+    Ok(found)
+}
+
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn add(&mut self, problem: String) {
+        match self.0.len() {
+            n if n < LISTED_MAX => self.0.push(problem),
+            n if n == LISTED_MAX => self.0.push("there is more; only the first are listed".to_owned()),
+            _ => {}
+        }
+    }
+}
+
+/// The journal's records beside the store's digests, in step.
+struct Comparison<'a> {
+    store: &'a dyn Store,
+    applied: Seq,
+    cutoff: Option<Timestamp>,
+    /// What the store has and the journal has not shown yet.
+    digests: BTreeMap<Seq, Digest>,
+    records: u64,
+    /// Events without an entry of their own; looked up in groups.
+    unexplained: Vec<(Seq, Identity)>,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(
+        store: &'a dyn Store,
+        applied: Seq,
+        cutoff: Option<Timestamp>,
+    ) -> Result<Comparison<'a>, LedgerError> {
+        let digests = store.digests(0, applied)?.into_iter().collect();
+        Ok(Comparison { store, applied, cutoff, digests, records: 0, unexplained: Vec::new() })
+    }
+
+    fn record(&mut self, line: Line<'_>, problems: &mut Problems) -> Result<(), LedgerError> {
+        if line.seq > self.applied {
+            return Ok(());
+        }
+        self.records += 1;
+        if let Some(stored) = self.digests.remove(&line.seq) {
+            if stored != line.digest {
+                problems
+                    .add(format!("record {}: the journal and the store hold different content", line.seq));
+            }
+            return Ok(());
+        }
+        let Ok(body) = line.parse() else {
+            problems.add(format!("record {}: its form is unknown here", line.seq));
+            return Ok(());
+        };
+        match body {
+            Body::Event(entry) if self.cutoff.is_some_and(|cutoff| entry.event.occurred_at < cutoff) => {}
+            Body::Event(entry) => self.unexplained.push((line.seq, entry.event.identity())),
+            Body::Open(call) => {
+                let open = self.store.open_calls()?;
+                if !open.iter().any(|(seq, _)| *seq == line.seq) {
+                    self.unexplained.push((line.seq, open_identity(&call)));
+                }
+            }
+            Body::Adjust(adjustment) => {
+                let known = self.store.call(adjustment.entry)?;
+                let behind = known.as_ref().is_some_and(|call| {
+                    call.version() >= adjustment.version
+                        || call
+                            .adjustments
+                            .iter()
+                            .any(|(_, _, done)| done.run.is_some() && done.run == adjustment.run)
+                });
+                if known.is_some() && !behind {
+                    problems.add(format!("record {}: an adjustment is not in the store", line.seq));
+                }
+            }
+            Body::Control(control) => {
+                let version = self.store.control(&control.key)?.map_or(0, |stored| stored.version);
+                if version < control.version {
+                    problems.add(format!("record {}: {} is not in the store", line.seq, control.key));
+                }
+            }
+            Body::Gap(_) => {
+                if !self.store.gaps()?.iter().any(|gap| gap.seq == line.seq) {
+                    problems.add(format!("record {}: a gap is not in the store", line.seq));
+                }
+            }
+            Body::Seal(_) | Body::Segment(_) => {}
+        }
+        if self.unexplained.len() >= 1_000 {
+            self.explain(problems)?;
+        }
+        Ok(())
+    }
+
+    /// An event without an entry is a duplicate or conflict of an older one, or joined to one.
+    fn explain(&mut self, problems: &mut Problems) -> Result<(), LedgerError> {
+        let waiting = std::mem::take(&mut self.unexplained);
+        let identities: Vec<Identity> = waiting.iter().map(|(_, identity)| identity.clone()).collect();
+        for ((seq, identity), known) in waiting.iter().zip(self.store.find(&identities)?) {
+            if known.is_none() {
+                problems.add(format!(
+                    "record {seq}: event {:?} is in the journal and not in the store",
+                    identity.id
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, survey: &Survey, problems: &mut Problems) -> Result<(), LedgerError> {
+        self.explain(problems)?;
+        let Some(first) = survey.first else { return Ok(()) };
+        let is_lost = |seq: Seq| survey.known_lost.iter().any(|(from, to)| (*from..=*to).contains(&seq));
+        let end = survey.last.unwrap_or(0);
+        for seq in self.digests.keys().filter(|seq| **seq >= first && **seq <= end && !is_lost(**seq)) {
+            problems.add(format!("record {seq}: it is in the store and not in the journal"));
+        }
+        Ok(())
+    }
+}
+
+fn compare_survey(
+    survey: &Survey,
+    applied: Seq,
+    ledger_id: &str,
+    problems: &mut Problems,
+    notes: &mut Vec<String>,
+) {
+    if let Some(journal) = survey.ledger.as_ref().filter(|journal| *journal != ledger_id) {
+        problems.add(format!("the journal belongs to ledger {journal}, the store to {ledger_id}"));
+    }
+    for (from, to) in &survey.missing {
+        problems.add(format!("journal records {from} to {to} are missing"));
+    }
+    for damage in &survey.damage {
+        if survey.missing.is_empty() {
+            notes.push(format!("{damage}; no record is missing for it"));
+        } else {
+            problems.add(damage.to_string());
+        }
+    }
+    for (from, to) in &survey.known_lost {
+        notes.push(format!(
+            "journal records {from} to {to} were lost earlier; the store alone vouches for them"
+        ));
+    }
+    let last = survey.last.unwrap_or(0);
+    if last < applied {
+        problems.add(format!("the journal ends at record {last}, the store has records up to {applied}"));
+    }
+    if survey.torn_bytes > 0 {
+        notes.push(format!(
+            "{} bytes of an unfinished write stand at the journal's end; nobody was told that it was recorded",
+            survey.torn_bytes
+        ));
+    }
+}
+
+fn compare_seals(store: &dyn Store, survey: &Survey, problems: &mut Problems) -> Result<u64, LedgerError> {
+    let seals = store.seals()?;
+    let mut sealed_to: Seq = 0;
+    for seal in &seals {
+        if seal.first > sealed_to + 1 {
+            problems.add(format!(
+                "records {} to {} are neither sealed nor in the journal",
+                sealed_to + 1,
+                seal.first - 1
+            ));
+        }
+        sealed_to = sealed_to.max(seal.last);
+        let expected = RangeSum {
+            entries: seal.entries,
+            cost_picos: seal.cost_picos,
+            digest_sum: seal.digest_sum,
+            adjustments: seal.adjustments,
+            adjustment_digest_sum: seal.adjustment_digest_sum,
+        };
+        let actual = store.range_sum(seal.first, seal.last)?;
+        if actual != expected {
+            problems.add(format!(
+                "records {} to {}: sealed with {} entries and {} adjustments, the store has {} and {}, or other content",
+                seal.first, seal.last, seal.entries, seal.adjustments, actual.entries, actual.adjustments
+            ));
+        }
+    }
+    if let Some(first) = survey.first.filter(|first| *first > sealed_to + 1) {
+        problems.add(format!(
+            "the journal starts at record {first}, but records {} to {} are not sealed",
+            sealed_to + 1,
+            first - 1
+        ));
+    }
+    Ok(seals.len() as u64)
+}

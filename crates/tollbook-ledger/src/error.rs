@@ -1,0 +1,94 @@
+//! What can go wrong on the write path, in words that say what to do next.
+
+use std::path::{Path, PathBuf};
+use tollbook_store::StoreError;
+use tollbook_types::Seq;
+
+/// A ledger's failure.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another process writes this data directory.
+    #[error("{dir} is in use by process {pid}")]
+    Locked {
+        /// The data directory.
+        dir: PathBuf,
+        /// The process that holds it.
+        pid: String,
+    },
+    /// There is a journal but no store.
+    #[error(
+        "the store {store} is missing, but the journal beside it holds records {first} to {last}; \
+         put a backup in place with `tollbook restore BACKUP`{}",
+        if *.first == 1 { ", or rebuild the store from the whole journal with `tollbook restore --from-journal`" } else { "" }
+    )]
+    StoreMissing {
+        /// Where the store should be.
+        store: PathBuf,
+        /// The oldest record in the journal.
+        first: Seq,
+        /// The newest.
+        last: Seq,
+    },
+    /// The store ends before the oldest record that the journal still has.
+    #[error(
+        "the store ends at record {applied}, but the journal's oldest is {oldest}: records {} to {} are \
+         missing; use `tollbook restore BACKUP` with a later backup",
+        .applied + 1, .oldest - 1
+    )]
+    StoreBehind {
+        /// The last record in the store.
+        applied: Seq,
+        /// The oldest record in the journal.
+        oldest: Seq,
+    },
+    /// The journal belongs to another store.
+    #[error(
+        "the journal belongs to ledger {journal}, the store to ledger {store}: they are not of one data directory"
+    )]
+    Foreign {
+        /// The journal's ledger.
+        journal: String,
+        /// The store's ledger.
+        store: String,
+    },
+    /// No room is left for the journal.
+    #[error("no room is left on the disk for the journal in {0}: free some space and send the same again")]
+    JournalFull(PathBuf),
+    /// The store cannot be written; what was sent may or may not be recorded.
+    #[error(
+        "the store cannot be written ({0}): whether this was recorded is not known; send the same again later"
+    )]
+    StoreDown(String),
+    /// A write or fsync of the journal failed, and nothing can be promised any more.
+    #[error(
+        "writing the journal failed ({0}); it is not tried again: this process must end and be started anew"
+    )]
+    Fatal(String),
+    /// An event cannot be recorded as it is.
+    #[error("record too large: {bytes} bytes, at most {max} fit the journal")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The store failed on a read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file system failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The failure.
+        source: std::io::Error,
+    },
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// Puts the path beside an I/O error.
+pub(crate) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> LedgerError + '_ {
+    move |source| LedgerError::Io { path: path.to_owned(), source }
+}

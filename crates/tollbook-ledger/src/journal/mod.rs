@@ -1,0 +1,306 @@
+//! The journal: segments of checksummed JSON Lines, written before anything else is.
+//!
+//! Numbers only go up. A record that fails its checksum is skipped and reported; it never hides the
+//! valid ones behind it. One spare segment is always preallocated, so that recording goes on for a
+//! while on a disk that has filled up. The journal must never know what a record means.
+
+pub mod record;
+pub mod segment;
+
+use crate::error::{LedgerError, at};
+use record::{Kind, Line, SegmentHead};
+use segment::{Active, Contents, Damage};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use tollbook_types::{Digest, Seq, Timestamp, limits};
+
+/// What was found when a journal was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// The oldest record's number, if there is any record.
+    pub first: Option<Seq>,
+    /// The newest record's number.
+    pub last: Option<Seq>,
+    /// The ledger that the segments belong to.
+    pub ledger: Option<String>,
+    /// Stretches that are no records, the torn end of the newest segment excepted.
+    pub damage: Vec<Damage>,
+    /// Bytes of an unfinished write at the very end, which nobody was told of.
+    pub torn_bytes: u64,
+    /// Numbers that should be there and are not, as inclusive ranges.
+    pub missing: Vec<(Seq, Seq)>,
+    /// Ranges that an earlier start already found lost, and only the store has.
+    pub known_lost: Vec<(Seq, Seq)>,
+}
+
+/// An appendable journal. Appends must be serialised by its owner.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    ledger: String,
+    segment_bytes: u64,
+    active: Option<Active>,
+    next: Seq,
+    buffer: Vec<u8>,
+}
+
+impl Journal {
+    /// Opens the journal in `dir` to append after everything that is there and after `applied`,
+    /// the store's position. Valid records are kept; only bytes behind the last one are cleared.
+    pub fn open(
+        dir: &Path,
+        ledger: &str,
+        segment_bytes: u64,
+        survey: &Survey,
+        applied: Seq,
+        now: Timestamp,
+    ) -> Result<Journal, LedgerError> {
+        std::fs::create_dir_all(dir).map_err(at(dir))?;
+        let segment_bytes = segment_bytes.max(2 * segment::RESERVE_BYTES + limits::RECORD_BYTES_MAX as u64);
+        let mut journal = Journal {
+            dir: dir.to_owned(),
+            ledger: ledger.to_owned(),
+            segment_bytes,
+            active: None,
+            next: survey.last.unwrap_or(0).max(applied) + 1,
+            buffer: Vec::new(),
+        };
+        let store_is_ahead = survey.last.is_some_and(|last| last < applied);
+        let newest = segments(dir)?.pop();
+        match newest {
+            Some((_, path)) if !store_is_ahead => {
+                let contents = Contents::read(&path)?;
+                let (_, end) = contents.walk(|_, _| Ok::<(), LedgerError>(()))?;
+                if end == 0 {
+                    // Not even its head is there: begin it again.
+                    std::fs::remove_file(&path).map_err(at(&path))?;
+                } else {
+                    journal.active = Some(Active::open(path, end)?);
+                }
+            }
+            _ => {}
+        }
+        let lost_from = store_is_ahead.then(|| survey.last.unwrap_or(0) + 1);
+        if journal.active.is_none() {
+            journal.begin_segment(now, lost_from)?;
+        }
+        journal.keep_a_spare();
+        Ok(journal)
+    }
+
+    /// The number that the next record will get.
+    pub fn next(&self) -> Seq {
+        self.next
+    }
+
+    /// Appends one record. On return it survives the end of the process.
+    pub fn append(&mut self, kind: Kind, body: &[u8], now: Timestamp) -> Result<(Seq, Digest), LedgerError> {
+        if body.len() > limits::RECORD_BYTES_MAX {
+            return Err(LedgerError::TooLarge { bytes: body.len(), max: limits::RECORD_BYTES_MAX });
+        }
+        let seq = self.next;
+        let mut line = std::mem::take(&mut self.buffer);
+        line.clear();
+        let digest = record::write(&mut line, kind, seq, body);
+        let room = |active: &Active| active.has_room(line.len() as u64, kind == Kind::Gap);
+        if !self.active.as_ref().is_some_and(room) {
+            self.begin_segment(now, None)?;
+        }
+        let Some(active) = self.active.as_mut() else {
+            return Err(LedgerError::JournalFull(self.dir.clone()));
+        };
+        let written = active.append(&line);
+        self.buffer = line;
+        written.map_err(|error| match is_full(&error) {
+            true => LedgerError::JournalFull(self.dir.clone()),
+            false => LedgerError::Fatal(error.to_string()),
+        })?;
+        self.next = seq + 1;
+        Ok((seq, digest))
+    }
+
+    /// A handle whose `sync_data` makes everything appended so far durable, without holding the journal.
+    pub fn sync_handle(&self) -> Result<std::fs::File, LedgerError> {
+        match &self.active {
+            Some(active) => active.file.try_clone().map_err(at(&active.path)),
+            None => Err(LedgerError::JournalFull(self.dir.clone())),
+        }
+    }
+
+    /// Closed segments, oldest first: number of the first record, number of the last, path.
+    pub fn closed(&self) -> Result<Vec<(Seq, Seq, PathBuf)>, LedgerError> {
+        let all = segments(&self.dir)?;
+        let follow = all.iter().skip(1).map(|(first, _)| *first);
+        Ok(all.iter().zip(follow).map(|((first, path), next)| (*first, next - 1, path.clone())).collect())
+    }
+
+    fn begin_segment(&mut self, now: Timestamp, lost_from: Option<Seq>) -> Result<(), LedgerError> {
+        if let Some(active) = &self.active {
+            // What is in the old segment must not be overtaken by the new one.
+            active.file.sync_data().map_err(|error| LedgerError::Fatal(error.to_string()))?;
+        }
+        let path = self.dir.join(segment::file_name(self.next));
+        let spare = self.spare();
+        if !spare.exists() {
+            segment::preallocate(&spare, self.segment_bytes).map_err(|error| match error {
+                LedgerError::Io { source, .. } if is_full(&source) => {
+                    LedgerError::JournalFull(self.dir.clone())
+                }
+                other => other,
+            })?;
+        }
+        std::fs::rename(&spare, &path).map_err(at(&path))?;
+        sync_dir(&self.dir)?;
+        let mut active = Active::fresh(path.clone())?;
+        let head = SegmentHead { ledger: self.ledger.clone(), created_at: now, lost_from };
+        let body = serde_json::to_vec(&head).map_err(|error| LedgerError::Invalid(error.to_string()))?;
+        let mut line = Vec::new();
+        record::write(&mut line, Kind::Segment, self.next, &body);
+        active.append(&line).map_err(at(&path))?;
+        active.file.sync_data().map_err(|error| LedgerError::Fatal(error.to_string()))?;
+        self.active = Some(active);
+        self.keep_a_spare();
+        Ok(())
+    }
+
+    /// Makes the spare if it is not there. Failing is no error yet: it is tried again at each change
+    /// of segment, and only then decides.
+    fn keep_a_spare(&self) {
+        let spare = self.spare();
+        if std::fs::metadata(&spare).is_ok_and(|found| found.len() == self.segment_bytes) {
+            return;
+        }
+        let unfinished = self.dir.join("spare.unfinished");
+        if segment::preallocate(&unfinished, self.segment_bytes).is_ok() {
+            let _ = std::fs::rename(&unfinished, &spare);
+        }
+    }
+
+    fn spare(&self) -> PathBuf {
+        self.dir.join("spare")
+    }
+}
+
+/// The segments in a directory, oldest first. A directory that is not there has none.
+pub fn segments(dir: &Path) -> Result<Vec<(Seq, PathBuf)>, LedgerError> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(at(dir)(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(at(dir))?;
+        if let Some(first) = entry.file_name().to_str().and_then(segment::first_of) {
+            found.push((first, entry.path()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Reads all records from number `from` on, in order, and says what the journal looks like. With
+/// `from` past the end it only surveys.
+pub fn read<E: From<LedgerError>>(
+    dir: &Path,
+    from: Seq,
+    mut each: impl FnMut(Line<'_>) -> Result<(), E>,
+) -> Result<Survey, E> {
+    let mut survey = Survey::default();
+    let all = segments(dir)?;
+    let newest = all.last().map(|(first, _)| *first);
+    for (first, path) in &all {
+        let contents = Contents::read(path)?;
+        let mut head_seen = false;
+        let (mut damage, end) = contents.walk(|line, _| {
+            if line.kind == Kind::Segment {
+                head_seen = true;
+                return note_head(&mut survey, line).map_err(E::from);
+            }
+            note_number(&mut survey, line.seq);
+            if line.seq >= from { each(line) } else { Ok(()) }
+        })?;
+        if Some(*first) == newest
+            && let Some(tail) = damage.pop_if(|last| last.from >= end)
+        {
+            survey.torn_bytes = tail.to - tail.from;
+        }
+        if !head_seen && end > 0 {
+            damage.insert(0, Damage { path: path.clone(), from: 0, to: 0 });
+        }
+        damage.dedup();
+        survey.damage.append(&mut damage);
+    }
+    Ok(survey)
+}
+
+fn note_head(survey: &mut Survey, line: Line<'_>) -> Result<(), LedgerError> {
+    let head: SegmentHead =
+        serde_json::from_slice(line.body).map_err(|error| LedgerError::Invalid(error.to_string()))?;
+    if let Some(lost_from) = head.lost_from {
+        survey.known_lost.push((lost_from, line.seq - 1));
+    } else if let Some(last) = survey.last.filter(|last| last + 1 < line.seq) {
+        survey.missing.push((last + 1, line.seq - 1));
+    }
+    if line.seq > 1 {
+        survey.last = Some(survey.last.unwrap_or(0).max(line.seq - 1));
+    }
+    match &survey.ledger {
+        Some(known) if *known != head.ledger => {
+            Err(LedgerError::Foreign { journal: head.ledger, store: known.clone() })
+        }
+        _ => {
+            survey.ledger = Some(head.ledger);
+            Ok(())
+        }
+    }
+}
+
+fn note_number(survey: &mut Survey, seq: Seq) {
+    if let Some(last) = survey.last.filter(|last| last + 1 < seq) {
+        survey.missing.push((last + 1, seq - 1));
+    }
+    survey.first.get_or_insert(seq);
+    survey.last = Some(survey.last.unwrap_or(0).max(seq));
+}
+
+/// The number of the newest valid record, read from the end of the newest segment without reading
+/// the rest. `None` when nothing can be said that cheaply; then [`read`] says it.
+pub fn newest(dir: &Path) -> Result<Option<Seq>, LedgerError> {
+    let Some((_, path)) = segments(dir)?.pop() else { return Ok(None) };
+    let file = std::fs::File::open(&path).map_err(at(&path))?;
+    let size = file.metadata().map_err(at(&path))?.len();
+    let is_zero = |block: u64| -> Result<bool, LedgerError> {
+        let mut bytes = vec![0; TAIL_BLOCK];
+        let count = file.read_at(&mut bytes, block * TAIL_BLOCK as u64).map_err(at(&path))?;
+        Ok(bytes[..count].iter().all(|byte| *byte == 0))
+    };
+    // Records never hold a zero byte, so the blocks are content first and zeros after.
+    let (mut low, mut high) = (0, size.div_ceil(TAIL_BLOCK as u64));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if is_zero(middle)? { high = middle } else { low = middle + 1 }
+    }
+    let end = low * TAIL_BLOCK as u64;
+    let from = end.saturating_sub(TAIL_BYTES);
+    let mut bytes = vec![0; usize::try_from(end - from).unwrap_or(0)];
+    let count = file.read_at(&mut bytes, from).map_err(at(&path))?;
+    bytes.truncate(count);
+    let lines = bytes.split(|byte| *byte == b'\n').rev();
+    Ok(lines.filter_map(record::read).find(|line| line.kind != Kind::Segment).map(|line| line.seq))
+}
+
+/// What [`newest`] reads at once to find the end of the content.
+const TAIL_BLOCK: usize = 4 * 1024;
+/// What [`newest`] looks for the last record in.
+const TAIL_BYTES: u64 = 256 * 1024;
+
+/// Makes a directory's names durable.
+pub fn sync_dir(dir: &Path) -> Result<(), LedgerError> {
+    std::fs::File::open(dir).and_then(|handle| handle.sync_all()).map_err(at(dir))
+}
+
+/// Whether an I/O error says that there is no room.
+pub fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}

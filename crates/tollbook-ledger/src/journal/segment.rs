@@ -1,0 +1,212 @@
+//! One file of the journal: preallocated, appended to, read back.
+//!
+//! The file has its full size from the start, so appending changes no metadata, one `fdatasync`
+//! makes a group durable, and a disk that fills up later cannot refuse it. Behind the last record
+//! stand zero bytes.
+
+use super::record::{self, Line};
+use crate::error::{LedgerError, at};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use tollbook_types::Seq;
+
+/// Space kept free at the end of a segment, for the record that says what could not be recorded.
+pub const RESERVE_BYTES: u64 = 4 * 1024;
+
+/// The file name of the segment whose first record is `first`.
+pub fn file_name(first: Seq) -> String {
+    format!("{first:020}.jsonl")
+}
+
+/// The first record's number, if the file name is a segment's.
+pub fn first_of(name: &str) -> Option<Seq> {
+    let digits = name.strip_suffix(".jsonl")?;
+    (digits.len() == 20).then(|| digits.parse().ok()).flatten()
+}
+
+/// Makes a file of `bytes` zero bytes that really has its blocks, and makes it durable.
+pub fn preallocate(path: &Path, bytes: u64) -> Result<(), LedgerError> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).open(path).map_err(at(path))?;
+    let allocated = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes);
+    let result = match allocated {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => fill_with_zeros(&file, bytes),
+        Err(error) => Err(std::io::Error::from(error)),
+    };
+    result.and_then(|()| file.sync_all()).map_err(|error| {
+        // A half-made file must not be taken for a segment.
+        let _ = std::fs::remove_file(path);
+        at(path)(error)
+    })
+}
+
+fn fill_with_zeros(mut file: &File, bytes: u64) -> std::io::Result<()> {
+    let zeros = vec![0; 64 * 1024];
+    let mut left = bytes;
+    while left > 0 {
+        let part = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
+        file.write_all(&zeros[..part])?;
+        left -= part as u64;
+    }
+    Ok(())
+}
+
+/// The segment that is being appended to.
+#[derive(Debug)]
+pub struct Active {
+    /// The file.
+    pub file: File,
+    /// Its path.
+    pub path: PathBuf,
+    /// Where the next record goes.
+    pub offset: u64,
+    /// Its size.
+    pub size: u64,
+}
+
+impl Active {
+    /// Opens a segment to append at `offset`; what stands behind it is cleared.
+    pub fn open(path: PathBuf, offset: u64) -> Result<Active, LedgerError> {
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(at(&path))?;
+        let size = file.metadata().map_err(at(&path))?.len();
+        let mut active = Active { file, path, offset, size };
+        active.clear_tail()?;
+        Ok(active)
+    }
+
+    /// Opens a segment that was just preallocated and holds nothing yet.
+    pub fn fresh(path: PathBuf) -> Result<Active, LedgerError> {
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(at(&path))?;
+        let size = file.metadata().map_err(at(&path))?.len();
+        Ok(Active { file, path, offset: 0, size })
+    }
+
+    /// Whether so many more bytes fit, with the reserve left free or not.
+    pub fn has_room(&self, bytes: u64, use_reserve: bool) -> bool {
+        let reserve = if use_reserve { 0 } else { RESERVE_BYTES };
+        self.offset + bytes + reserve <= self.size
+    }
+
+    /// Writes bytes at the end. They survive the process from here on, not yet the power.
+    pub fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.file.write_all_at(bytes, self.offset)?;
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn clear_tail(&mut self) -> Result<(), LedgerError> {
+        self.file.seek(SeekFrom::Start(self.offset)).map_err(at(&self.path))?;
+        let mut block = vec![0; 256 * 1024];
+        let mut position = self.offset;
+        let mut cleared = false;
+        loop {
+            let count = (&self.file).read(&mut block).map_err(at(&self.path))?;
+            if count == 0 {
+                break;
+            }
+            if block[..count].iter().any(|byte| *byte != 0) {
+                self.file.write_all_at(&vec![0; count], position).map_err(at(&self.path))?;
+                cleared = true;
+            }
+            position += count as u64;
+        }
+        if cleared {
+            self.file.sync_data().map_err(at(&self.path))?;
+        }
+        Ok(())
+    }
+}
+
+/// A stretch of bytes that is no record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// The first byte.
+    pub from: u64,
+    /// The byte after the last.
+    pub to: u64,
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        write!(f, "journal {name}: bytes {} to {} are not a valid record", self.from, self.to)
+    }
+}
+
+/// What a segment holds.
+#[derive(Debug)]
+pub struct Contents {
+    bytes: Vec<u8>,
+    path: PathBuf,
+}
+
+impl Contents {
+    /// Reads what a segment holds into memory: at most the segment's size.
+    pub fn read(path: &Path) -> Result<Contents, LedgerError> {
+        let mut file = File::open(path).map_err(at(path))?;
+        let mut bytes: Vec<u8> = Vec::new();
+        let mut block = vec![0; 256 * 1024];
+        let mut zeros = 0;
+        loop {
+            let count = file.read(&mut block).map_err(at(path))?;
+            if count == 0 {
+                break;
+            }
+            // Zeros are kept only when content follows: those behind the last record are not content.
+            match block[..count].iter().rposition(|byte| *byte != 0) {
+                None => zeros += count,
+                Some(last) => {
+                    bytes.resize(bytes.len() + zeros, 0);
+                    bytes.extend_from_slice(&block[..=last]);
+                    zeros = count - last - 1;
+                }
+            }
+        }
+        Ok(Contents { bytes, path: path.to_owned() })
+    }
+
+    /// Calls `record` for each valid record with the offset behind it, in file order. Returns every
+    /// stretch that is no record, and the offset behind the last valid one: a stretch that begins
+    /// there is a torn end.
+    pub fn walk<E>(
+        &self,
+        mut record: impl FnMut(Line<'_>, u64) -> Result<(), E>,
+    ) -> Result<(Vec<Damage>, u64), E> {
+        let mut damage: Vec<Damage> = Vec::new();
+        let mut at = 0;
+        let mut valid_end = 0;
+        let mut bad_from = None;
+        while at < self.bytes.len() {
+            let rest = &self.bytes[at..];
+            let line_end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            match record::read(&rest[..line_end]) {
+                Some(line) => {
+                    if let Some(from) = bad_from.take() {
+                        damage.push(self.damage(from, at));
+                    }
+                    at = (at + line_end + 1).min(self.bytes.len());
+                    valid_end = at as u64;
+                    record(line, valid_end)?;
+                }
+                None => {
+                    bad_from.get_or_insert(at);
+                    // A lost line end joins two records: look for another start inside the line.
+                    let inside = record::next_start(&rest[..line_end]);
+                    at += inside.unwrap_or(line_end + 1);
+                }
+            }
+        }
+        if let Some(from) = bad_from {
+            damage.push(self.damage(from, self.bytes.len()));
+        }
+        Ok((damage, valid_end))
+    }
+
+    fn damage(&self, from: usize, to: usize) -> Damage {
+        Damage { path: self.path.clone(), from: from as u64, to: to as u64 }
+    }
+}

@@ -1,0 +1,118 @@
+//! What may go: old journal segments, once sealed, and old calls, once a retention is set.
+
+use crate::error::{LedgerError, at};
+use crate::journal::record::{Kind, SealBody};
+use crate::journal::segment::Contents;
+use crate::ledger::Ledger;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use tollbook_store::{RangeSum, Seal};
+use tollbook_types::{Digest, Money, Seq, Timestamp, limits};
+
+/// What a purge did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purged {
+    /// Calls that went.
+    pub calls: u64,
+    /// What occurred before this is gone and refused from now on.
+    pub cutoff: Timestamp,
+}
+
+impl Ledger {
+    /// Seals and removes closed journal segments that are older than 30 days, or beyond 8 GiB in
+    /// all, and that the store has on disk. Returns how many went.
+    pub fn trim_journal(&self) -> Result<u64, LedgerError> {
+        let shared = self.shared();
+        let closed = shared.lock().journal.closed()?;
+        let applied = shared.store.position()?.applied;
+        let oldest_kept = shared.clock.now().as_second() - limits::SEGMENT_AGE_DAYS * 86_400;
+        let sizes: Vec<u64> =
+            closed.iter().map(|(_, _, path)| std::fs::metadata(path).map_or(0, |meta| meta.len())).collect();
+        let mut total: u64 = sizes.iter().sum();
+        let mut removed = 0;
+        for ((first, last, path), size) in closed.into_iter().zip(sizes) {
+            let is_old = modified_second(&path).is_some_and(|second| second < oldest_kept);
+            if last > applied || !(is_old || total > limits::JOURNAL_BYTES_MAX) {
+                break;
+            }
+            self.seal_and_remove(first, last, &path)?;
+            total -= size;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    /// Seals the closed segment with records `first..=last` and removes it. It is refused when the
+    /// store does not hold exactly what the segment holds.
+    pub fn seal_and_remove(&self, first: Seq, last: Seq, path: &PathBuf) -> Result<(), LedgerError> {
+        let store = &self.shared().store;
+        let mut stored: HashMap<Seq, Digest> = store.digests(first, last)?.into_iter().collect();
+        let contents = Contents::read(path)?;
+        contents.walk(|line, _| {
+            if matches!(line.kind, Kind::Event | Kind::Adjust)
+                && stored.remove(&line.seq).is_some_and(|digest| digest != line.digest)
+            {
+                return Err(LedgerError::Invalid(format!(
+                    "record {} differs between journal and store: the segment is kept; run `tollbook verify`",
+                    line.seq
+                )));
+            }
+            Ok(())
+        })?;
+        if let Some(seq) = stored.keys().min() {
+            return Err(LedgerError::Invalid(format!(
+                "record {seq} is in the store and not in its segment: the segment is kept; run `tollbook verify`"
+            )));
+        }
+        let sum = store.range_sum(first, last)?;
+        self.seal(seal_body(first, last, &sum))?;
+        store.sync()?;
+        std::fs::remove_file(path).map_err(at(path))
+    }
+
+    /// Drops all calls that occurred before the cut-off, which must be the start of a day of the
+    /// store's zone. Seals are checked first and renewed after, so `verify` still holds.
+    pub fn purge(&self, cutoff: Timestamp) -> Result<Purged, LedgerError> {
+        let store = &self.shared().store;
+        self.flush()?;
+        let seals: Vec<Seal> = store.seals()?;
+        for seal in &seals {
+            let sum = store.range_sum(seal.first, seal.last)?;
+            if (sum.entries, sum.cost_picos, sum.digest_sum)
+                != (seal.entries, seal.cost_picos, seal.digest_sum)
+            {
+                return Err(LedgerError::Invalid(format!(
+                    "records {} to {} do not agree with their seal; nothing was dropped; run `tollbook verify`",
+                    seal.first, seal.last
+                )));
+            }
+        }
+        let calls = store.purge(cutoff)?;
+        for seal in seals {
+            let sum = store.range_sum(seal.first, seal.last)?;
+            if sum.entries != seal.entries || sum.adjustments != seal.adjustments {
+                self.seal(seal_body(seal.first, seal.last, &sum))?;
+            }
+        }
+        store.sync()?;
+        Ok(Purged { calls, cutoff })
+    }
+}
+
+fn seal_body(first: Seq, last: Seq, sum: &RangeSum) -> SealBody {
+    SealBody {
+        first,
+        last,
+        entries: sum.entries,
+        cost: Money::from_picos(sum.cost_picos),
+        digest_sum: sum.digest_sum,
+        adjustments: sum.adjustments,
+        adjustment_digest_sum: sum.adjustment_digest_sum,
+    }
+}
+
+fn modified_second(path: &PathBuf) -> Option<i64> {
+    let modified = std::fs::metadata(path).ok()?.modified().ok()?;
+    let since = modified.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
+}
