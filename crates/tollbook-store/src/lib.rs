@@ -7,6 +7,7 @@
 
 mod batch;
 mod bucket;
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
 pub mod fold;

@@ -446,3 +446,21 @@ impl ControlStore for MemoryStore {
         Ok(books.controls.values().filter(|control| control.key.starts_with(prefix)).cloned().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::Backend;
+    use crate::query::Zone;
+    use crate::store::Store;
+
+    struct InMemory;
+
+    impl Backend for InMemory {
+        fn open(&self, _name: &str, _zone: &Zone) -> Box<dyn Store> {
+            Box::new(MemoryStore::default())
+        }
+    }
+
+    crate::conformance!(InMemory);
+}
