@@ -360,10 +360,19 @@ fn attribution_of(random: &mut Random) -> Attribution {
         }
     }
     if random.chance(15) {
-        let text = r#"{"z":[1,-2,0.1,1e300,null,true],"a":{"deep":"日本\u0001"},"n":18446744073709551615}"#;
-        attribution.metadata = serde_json::from_str(text).ok();
+        attribution.metadata = Some(metadata(random));
     }
     attribution
+}
+
+/// What clients put beside a call, with numbers of every kind: they come back digit by digit.
+fn metadata(random: &mut Random) -> serde_json::Value {
+    let any = f64::from_bits(random.bits());
+    serde_json::json!({
+        "z": [1, -2, any, f64::MIN_POSITIVE, null, true],
+        "a": { "deep": "日本\u{1}" },
+        "n": u64::MAX,
+    })
 }
 
 /// Gives the event a usage of some kind, with what goes with it.
