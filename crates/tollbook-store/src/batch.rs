@@ -25,7 +25,8 @@ pub enum Op {
         /// The entry.
         entry: Arc<Entry>,
     },
-    /// A further identity that resolves to an entry that is there already.
+    /// A further identity that resolves to an entry that is there already. If an open call has this
+    /// identity, this closes it.
     Join(Join),
     /// A later state of an entry. Refused as [`crate::StoreError::Stale`] unless its version is the
     /// entry's version plus one.

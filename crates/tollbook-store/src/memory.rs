@@ -115,9 +115,7 @@ impl Books {
     }
 
     fn enter(&mut self, seq: Seq, digest: Digest, entry: &Entry) -> Result<(), StoreError> {
-        let identity = entry.event.identity();
-        self.open.retain(|_, call| open_identity(call) != identity);
-        self.know(identity, entry.event.content, seq, false)?;
+        self.know(entry.event.identity(), entry.event.content, seq, false)?;
         let (adjustments, joined) = (Vec::new(), Vec::new());
         let call = StoredCall { seq, digest, entry: entry.clone(), adjustments, joined };
         match self.calls.insert(seq, Arc::new(call)) {
@@ -133,6 +131,7 @@ impl Books {
         Ok(())
     }
 
+    /// Remembers an identity, which also ends the open call that has it.
     fn know(
         &mut self,
         identity: Identity,
@@ -140,6 +139,7 @@ impl Books {
         entry: Seq,
         joined: bool,
     ) -> Result<(), StoreError> {
+        self.open.retain(|_, call| open_identity(call) != identity);
         match self.identities.insert(Arc::new(identity), Known { entry, content, joined }) {
             None => Ok(()),
             Some(known) => invalid(format!("the identity is known already, as entry {}", known.entry)),

@@ -227,7 +227,7 @@ pub fn response_keys(backend: &dyn Backend) {
     assert_eq!(store.find_responses(&[]).must(), Vec::new());
 }
 
-/// Open calls are listed by position until an entry with their identity closes them.
+/// Open calls are listed by position until an entry or a join with their identity closes them.
 pub fn open_calls(backend: &dyn Backend) {
     let store = fresh(backend);
     let mut work = Workload::new(5);
@@ -264,4 +264,9 @@ pub fn open_calls(backend: &dyn Backend) {
     let end = closing(&short);
     append(&*store, 9, vec![open(7, &short), entered(8, &end), entered(9, &entries[0])]);
     assert_eq!(store.open_calls().must(), vec![listed[2].clone(), listed[3].clone()]);
+    // Its end was reported by another source first: the identity is joined, the call has ended.
+    let identity = entries[2].event.identity();
+    let join = Join { seq: 10, identity, content: entries[2].event.content, entry: 9 };
+    append(&*store, 10, vec![Op::Join(join)]);
+    assert_eq!(store.open_calls().must(), vec![listed[3].clone()]);
 }
