@@ -1,0 +1,387 @@
+//! The reader of one answer: bytes in, in any chunking; a [`Reading`] out.
+//!
+//! The framing is found from content type and first bytes. An answer is never held whole: what
+//! stays are the figures, and bounded texts for an estimate while no figures have come.
+
+use crate::api::Api;
+use crate::eventstream::{Frame, Frames, Kind};
+use crate::gate::Gate;
+use crate::json_push::{Doc, Walker};
+use crate::reading::{self, End, Reading};
+use crate::request::Request;
+use crate::sse::{self, Lines, Part};
+use crate::tally::{Tally, clipped};
+use crate::tree::ANSWERS;
+use tollbook_types::limits::{CAPTURE_BYTES_MAX, ERROR_BYTES_MAX};
+
+/// Bytes that decide the framing.
+const SNIFF_BYTES: usize = 6;
+
+/// What is known of an answer before its body.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// The content type.
+    pub content_type: Option<&'a str>,
+    /// The headers.
+    pub headers: &'a [(String, String)],
+}
+
+/// How the body is cut into documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    Undecided,
+    Json,
+    Events,
+    Lines,
+    Aws,
+    Opaque,
+}
+
+/// Texts kept for an estimate.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub bytes: Vec<u8>,
+    /// All that could have been kept.
+    pub total: u64,
+    pub on: bool,
+}
+
+impl Kept {
+    fn add(&mut self, bytes: &[u8]) {
+        if self.on {
+            self.total += bytes.len() as u64;
+            let room = CAPTURE_BYTES_MAX.saturating_sub(self.bytes.len());
+            self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+    }
+
+    fn end_event(&mut self) {
+        if self.on && self.bytes.len() < CAPTURE_BYTES_MAX {
+            self.bytes.push(b'\n');
+        }
+    }
+
+    fn stop(&mut self) {
+        *self = Kept::default();
+    }
+}
+
+/// Reads one answer.
+#[derive(Debug)]
+pub struct Reader {
+    request: Request,
+    status: u16,
+    content_type: String,
+    framing: Framing,
+    sniffed: Vec<u8>,
+    lines: Lines,
+    frames: Frames,
+    /// The long line that is being passed over is data.
+    long_data: bool,
+    parser: Parser,
+}
+
+/// What whole events and JSON bytes go through.
+#[derive(Debug)]
+struct Parser {
+    walker: Walker,
+    gate: Gate,
+    tally: Tally,
+    kept: Kept,
+}
+
+impl Reader {
+    /// A reader for the answer to this request.
+    pub fn new(request: &Request, head: &ResponseHead<'_>) -> Reader {
+        let mut tally = Tally::new(request.api, &request.provider);
+        tally.read_headers(head.headers);
+        let keeps = request.api.is_text() && head.status < 400;
+        Reader {
+            request: request.clone(),
+            status: head.status,
+            content_type: head.content_type.unwrap_or_default().to_ascii_lowercase(),
+            framing: Framing::Undecided,
+            sniffed: Vec::new(),
+            lines: Lines::new(true),
+            frames: Frames::default(),
+            long_data: false,
+            parser: Parser {
+                walker: Walker::new(&ANSWERS),
+                gate: Gate::new(request.api),
+                tally,
+                kept: Kept { on: keeps, ..Kept::default() },
+            },
+        }
+    }
+
+    /// Whether texts are kept for an estimate while no usage has been seen; they are, unless this
+    /// says otherwise.
+    pub fn collect_text(mut self, on: bool) -> Reader {
+        self.parser.kept.on &= on;
+        self
+    }
+
+    /// Reads on.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.framing != Framing::Undecided {
+            return self.read(bytes);
+        }
+        let fresh = if self.sniffed.is_empty() { bytes.trim_ascii_start() } else { bytes };
+        self.sniffed.extend_from_slice(&fresh[..fresh.len().min(SNIFF_BYTES)]);
+        let Some(framing) = framing(&self.content_type, &self.sniffed) else {
+            return;
+        };
+        self.decide(framing, &fresh[fresh.len().min(SNIFF_BYTES)..]);
+    }
+
+    fn decide(&mut self, framing: Framing, rest: &[u8]) {
+        self.framing = framing;
+        self.lines = Lines::new(framing == Framing::Events);
+        let mut sniffed = std::mem::take(&mut self.sniffed);
+        if let Some(stripped) = sniffed.strip_prefix(b"\xef\xbb\xbf") {
+            sniffed = stripped.to_vec();
+        }
+        self.read(&sniffed);
+        self.read(rest);
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let parser = &mut self.parser;
+        match self.framing {
+            Framing::Json => parser.json(bytes),
+            Framing::Events => {
+                let long = &mut self.long_data;
+                self.lines.push(bytes, &mut |part| parser.sse(part, long));
+            }
+            Framing::Lines => self.lines.push(bytes, &mut |part| parser.ndjson(part)),
+            Framing::Aws => self.frames.push(bytes, &mut |frame| parser.frame(frame)),
+            Framing::Opaque | Framing::Undecided => parser.kept.add(bytes),
+        }
+    }
+
+    /// The answer has ended, or was cut.
+    pub fn finish(mut self, end: End) -> Reading {
+        if self.framing == Framing::Undecided {
+            let framing = last_guess(&self.content_type, &self.sniffed);
+            self.decide(framing, b"");
+        }
+        let parser = &mut self.parser;
+        match self.framing {
+            Framing::Events => {
+                let long = &mut self.long_data;
+                self.lines.finish(&mut |part| parser.sse(part, long));
+            }
+            Framing::Lines => self.lines.finish(&mut |part| parser.ndjson(part)),
+            Framing::Aws => {
+                if let Some(damage) = self.frames.damage {
+                    parser.tally.flag(damage);
+                } else if self.frames.is_inside() && end == End::Complete {
+                    parser.tally.flag("event_stream_damaged: the last frame is cut");
+                }
+            }
+            _ => {}
+        }
+        let cut = parser.walker.is_inside();
+        parser.end_document();
+        if cut && end == End::Complete && self.framing == Framing::Json {
+            parser.tally.flag("body_malformed: the answer is no whole JSON text");
+        }
+        if self.framing == Framing::Opaque && self.status >= 400 {
+            let text = String::from_utf8_lossy(&parser.kept.bytes).trim().to_owned();
+            parser.tally.error_text = (!text.is_empty()).then(|| clipped(&text, ERROR_BYTES_MAX));
+        }
+        reading::conclude(self.parser.tally, &self.request, self.status, end, self.framing, &self.parser.kept)
+    }
+}
+
+impl Parser {
+    fn json(&mut self, bytes: &[u8]) {
+        self.kept.add(bytes);
+        self.walk(bytes);
+        self.forget();
+    }
+
+    fn walk(&mut self, bytes: &[u8]) {
+        let tally = &mut self.tally;
+        self.walker.push(bytes, &mut |doc: &Doc| {
+            tally.events += 1;
+            tally.document(doc);
+        });
+    }
+
+    fn end_document(&mut self) {
+        let tally = &mut self.tally;
+        self.walker.finish(&mut |doc: &Doc| tally.document(doc));
+    }
+
+    /// Texts are of no use once figures are there.
+    fn forget(&mut self) {
+        if self.kept.on && self.tally.is_settled() {
+            self.kept.stop();
+        }
+    }
+
+    fn sse(&mut self, part: Part<'_>, long_data: &mut bool) {
+        match part {
+            Part::Line(b"") => self.end_open_event(),
+            Part::Line(line) => {
+                if let Some(data) = sse::data(line) {
+                    self.data(data.trim_ascii());
+                }
+            }
+            Part::Piece(piece) => {
+                if *long_data {
+                    self.kept.add(piece);
+                    self.walk_quietly(piece);
+                } else if let Some(data) = sse::data(piece) {
+                    *long_data = true;
+                    self.tally.events += 1;
+                    self.kept.add(data);
+                    self.walk_quietly(data);
+                }
+            }
+            Part::End => *long_data = false,
+        }
+    }
+
+    fn data(&mut self, data: &[u8]) {
+        if data == b"[DONE]" || data.is_empty() {
+            return;
+        }
+        if self.walker.is_inside() || !(data.starts_with(b"{") && data.ends_with(b"}")) {
+            // An event over several lines.
+            self.tally.events += u64::from(!self.walker.is_inside());
+            self.kept.add(data);
+            self.walk_quietly(b"\n");
+            return self.walk_quietly(data);
+        }
+        self.event(data);
+    }
+
+    fn end_open_event(&mut self) {
+        if self.walker.is_inside() {
+            self.end_document();
+        }
+        self.kept.end_event();
+        self.forget();
+    }
+
+    /// One event that stands on one line.
+    fn event(&mut self, event: &[u8]) {
+        self.tally.events += 1;
+        self.kept.add(event);
+        self.kept.end_event();
+        let known = self.tally.model.is_some() && self.tally.id.is_some();
+        if self.gate.passes(event, known) {
+            self.walk_quietly(event);
+            self.forget();
+        }
+    }
+
+    fn walk_quietly(&mut self, bytes: &[u8]) {
+        let tally = &mut self.tally;
+        self.walker.push(bytes, &mut |doc: &Doc| tally.document(doc));
+    }
+
+    fn ndjson(&mut self, part: Part<'_>) {
+        match part {
+            Part::Line(line) => {
+                let line = line.trim_ascii();
+                if !line.is_empty() {
+                    self.event(line);
+                    self.end_document();
+                }
+            }
+            Part::Piece(piece) => {
+                self.tally.events += u64::from(!self.walker.is_inside());
+                self.kept.add(piece);
+                self.walk_quietly(piece);
+            }
+            Part::End => {
+                self.end_document();
+                self.forget();
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>) {
+        if frame.kind == Kind::Exception {
+            self.tally.events += 1;
+            let text = String::from_utf8_lossy(frame.payload);
+            self.tally.error = Some(clipped(&format!("{}: {text}", frame.name), ERROR_BYTES_MAX));
+            return;
+        }
+        match inner(frame.payload) {
+            Some(inner) => self.event(&inner),
+            None => self.event(frame.payload),
+        }
+        self.end_document();
+    }
+}
+
+/// The model-native JSON inside of a `chunk` frame.
+fn inner(payload: &[u8]) -> Option<Vec<u8>> {
+    let at = memchr::memmem::find(payload, b"\"bytes\"")?;
+    let rest =
+        payload[at + 7..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
+    let end = memchr::memchr(b'"', rest)?;
+    data_encoding::BASE64.decode(&rest[..end]).ok()
+}
+
+/// The framing, once the first bytes tell it.
+fn framing(content_type: &str, first: &[u8]) -> Option<Framing> {
+    if content_type.contains("vnd.amazon.eventstream") {
+        return Some(Framing::Aws);
+    }
+    let first = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first);
+    match first.first()? {
+        b'{' if is_lines(content_type) => return Some(Framing::Lines),
+        b'{' | b'[' => return Some(Framing::Json),
+        0xef if first.len() < 3 => return None,
+        _ => {}
+    }
+    if content_type.contains("event-stream") {
+        return Some(Framing::Events);
+    }
+    let names = [&b"data:"[..], b"event:", b"id:", b"retry:", b":"];
+    if names.iter().any(|name| first.starts_with(name)) {
+        return Some(Framing::Events);
+    }
+    if names.iter().any(|name| name.starts_with(first)) {
+        return None;
+    }
+    Some(Framing::Opaque)
+}
+
+fn is_lines(content_type: &str) -> bool {
+    ["ndjson", "jsonl", "stream+json", "json-seq"].iter().any(|name| content_type.contains(name))
+}
+
+fn last_guess(content_type: &str, first: &[u8]) -> Framing {
+    framing(content_type, first).unwrap_or(if content_type.contains("event-stream") {
+        Framing::Events
+    } else {
+        Framing::Opaque
+    })
+}
+
+/// Only for messages: whether a body was a stream of events.
+impl Framing {
+    pub fn is_stream(self) -> bool {
+        matches!(self, Framing::Events | Framing::Lines | Framing::Aws)
+    }
+}
+
+/// Families whose kept events hold more than new text, and what marks those that do not.
+pub(crate) const fn text_mark(api: Api) -> Option<&'static str> {
+    match api {
+        Api::Responses | Api::Interactions => Some(".delta\""),
+        Api::Messages => Some("content_block_delta"),
+        _ => None,
+    }
+}

@@ -1,0 +1,215 @@
+//! Usage objects as data: which member means what, per family, and what lies inside of what.
+//!
+//! A family is a table of paths. Reading one gives [`Figures`]: the provider's own numbers under
+//! common names, still overlapping. Making them disjoint is `disjoint.rs`'s work.
+
+use crate::value::{Damage, Value};
+use crate::{anthropic, bedrock, cohere, google, openai};
+use tollbook_types::limits::FLAGS_MAX;
+
+/// A figure that some provider reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    Input,
+    Output,
+    Total,
+    CacheRead,
+    CacheWrite,
+    CacheWrite5m,
+    CacheWrite1h,
+    Reasoning,
+    ToolPrompt,
+    InputAudio,
+    InputImage,
+    InputVideo,
+    CacheAudio,
+    CacheImage,
+    CacheVideo,
+    OutputAudio,
+    OutputImage,
+    OutputVideo,
+    Citation,
+    WebSearch,
+    SocialSearch,
+    FileSearch,
+    DocumentSearch,
+    CodeSession,
+    RerankSearch,
+    Pages,
+    Images,
+    AudioMs,
+}
+
+pub(crate) const FIELDS: usize = Field::AudioMs as usize + 1;
+
+/// Whether a part is counted in its whole or beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Inside,
+    Beside,
+}
+
+/// Which part of the usage a list of modalities splits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Split {
+    Input,
+    Cache,
+    Output,
+    /// Cache writes, by time to live.
+    Writes,
+}
+
+/// A family's usage object.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub name: &'static str,
+    /// Members of which one must stand there for the family to be recognised.
+    pub marks: &'static [&'static str],
+    /// Paths and what they are. Several paths for one figure are aliases: the largest counts.
+    pub rows: &'static [(&'static str, Field)],
+    /// Paths in seconds.
+    pub seconds: &'static [&'static str],
+    /// Lists of `{modality, count}`: path, name of the modality, name of the count, what it splits.
+    pub splits: &'static [(&'static str, &'static str, &'static str, Split)],
+    /// Cached tokens against the input count.
+    pub cache: Place,
+    /// Reasoning tokens against the output count.
+    pub reasoning: Place,
+}
+
+/// In the order in which they are tried.
+const SHAPES: &[&Shape] = &[
+    &openai::CHAT,
+    &cohere::BILLED,
+    &google::METADATA,
+    &google::INTERACTION,
+    &bedrock::CONVERSE,
+    &bedrock::METRICS,
+    &anthropic::MESSAGES,
+    &openai::RESPONSES,
+    &openai::SECONDS,
+    &openai::PAGES,
+    &openai::TOTAL_ONLY,
+];
+
+/// A provider's figures under common names. Absent is not 0.
+#[derive(Clone, Debug)]
+pub(crate) struct Figures {
+    pub shape: &'static Shape,
+    values: [Option<u64>; FIELDS],
+    names: [&'static str; FIELDS],
+    /// What was wrong with single figures.
+    pub flags: Vec<String>,
+    /// Whether a figure was damaged, so that the rest cannot be trusted.
+    pub damaged: bool,
+}
+
+impl Figures {
+    pub fn empty(shape: &'static Shape) -> Figures {
+        Figures { shape, values: [None; FIELDS], names: [""; FIELDS], flags: Vec::new(), damaged: false }
+    }
+
+    /// Reads a usage object; `None` when it is of no known family or carries no figure at all.
+    pub fn read(value: &Value<'_>, shape: &'static Shape) -> Option<Figures> {
+        let mut figures = Figures::empty(shape);
+        for (path, field) in shape.rows {
+            if let Some(found) = value.at(path) {
+                figures.take(path, *field, found.quantity());
+            }
+        }
+        for path in shape.seconds {
+            if let Some(found) = value.at(path) {
+                figures.take(path, Field::AudioMs, found.millis());
+            }
+        }
+        for (path, modality, count, split) in shape.splits {
+            if let Some(list) = value.at(path) {
+                figures.split(path, list, (modality, count), *split);
+            }
+        }
+        (!figures.is_empty() || figures.damaged).then_some(figures)
+    }
+
+    pub fn get(&self, field: Field) -> Option<u64> {
+        self.values[field as usize]
+    }
+
+    pub fn or_zero(&self, field: Field) -> u64 {
+        self.get(field).unwrap_or(0)
+    }
+
+    pub fn set(&mut self, field: Field, name: &'static str, quantity: u64) {
+        self.values[field as usize] = Some(quantity);
+        self.names[field as usize] = name;
+    }
+
+    /// The provider's name for a figure.
+    pub fn name(&self, field: Field) -> &'static str {
+        self.names[field as usize]
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.values.iter().all(Option::is_none)
+    }
+
+    /// Takes over every figure that `later` has; what it lacks stays.
+    pub fn merge(&mut self, later: &Figures) {
+        for at in 0..FIELDS {
+            if later.values[at].is_some() {
+                self.values[at] = later.values[at];
+                self.names[at] = later.names[at];
+            }
+        }
+        self.damaged |= later.damaged;
+        for flag in &later.flags {
+            self.flag(flag.clone());
+        }
+    }
+
+    pub fn flag(&mut self, flag: String) {
+        if self.flags.len() < FLAGS_MAX && !self.flags.contains(&flag) {
+            self.flags.push(flag);
+        }
+    }
+
+    fn take(&mut self, path: &'static str, field: Field, found: Result<u64, Damage>) {
+        match found {
+            Ok(quantity) if self.get(field).is_none_or(|known| quantity > known) => {
+                self.set(field, path, quantity);
+            }
+            Ok(_) => {}
+            Err(damage) => {
+                self.damaged = true;
+                self.flag(format!("usage_damaged: {path} is {}", damage.name()));
+            }
+        }
+    }
+
+    fn split(&mut self, path: &'static str, list: &Value<'_>, keys: (&str, &str), split: Split) {
+        for part in list.list() {
+            let Some(modality) = part.at(keys.0).and_then(Value::text) else { continue };
+            // A zero count is left out by some encoders.
+            let count = part.at(keys.1).map_or(Ok(0), Value::quantity);
+            let field = match (split, modality.to_ascii_uppercase().as_str()) {
+                (Split::Input, "AUDIO") => Field::InputAudio,
+                (Split::Input, "IMAGE") => Field::InputImage,
+                (Split::Input, "VIDEO") => Field::InputVideo,
+                (Split::Cache, "AUDIO") => Field::CacheAudio,
+                (Split::Cache, "IMAGE") => Field::CacheImage,
+                (Split::Cache, "VIDEO") => Field::CacheVideo,
+                (Split::Output, "AUDIO") => Field::OutputAudio,
+                (Split::Output, "IMAGE") => Field::OutputImage,
+                (Split::Output, "VIDEO") => Field::OutputVideo,
+                (Split::Writes, "5M") => Field::CacheWrite5m,
+                (Split::Writes, "1H") => Field::CacheWrite1h,
+                _ => continue,
+            };
+            self.take(path, field, count);
+        }
+    }
+}
+
+/// The family of a usage object, by the members that stand in it.
+pub(crate) fn recognise(value: &Value<'_>) -> Option<&'static Shape> {
+    SHAPES.iter().copied().find(|shape| shape.marks.iter().any(|mark| value.at(mark).is_some()))
+}

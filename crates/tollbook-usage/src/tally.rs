@@ -1,0 +1,426 @@
+//! The tally of one answer: what its documents say, gathered as they come.
+//!
+//! Cumulative figures replace one another, Anthropic's are merged member by member, realtime turns
+//! and batch lines are added up. Nothing is concluded here; that is `reading.rs`'s work.
+
+use crate::anthropic::{self, Iteration};
+use crate::api::Api;
+use crate::bill;
+use crate::disjoint::{Reported, disjoint};
+use crate::fees::Fees;
+use crate::json_push::Doc;
+use crate::request::{bounded, lower, tier};
+use crate::shape::{Field, Figures, recognise};
+use crate::tree::Slot;
+use crate::value::{Value, quantity, scalar_text};
+use crate::{bedrock, openai};
+use tollbook_types::limits::{ERROR_BYTES_MAX, FLAGS_MAX, LEGS_MAX, RAW_USAGE_BYTES_MAX};
+use tollbook_types::{Conditions, Leg, ProviderCost};
+
+/// How usage objects of one answer relate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sum {
+    /// Each one says all; the last counts.
+    Last,
+    /// Each turn is billed.
+    Turns,
+    /// Each line is a call of its own.
+    Lines,
+}
+
+/// What has been seen so far.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    pub api: Api,
+    pub provider: String,
+    pub figures: Option<Figures>,
+    pub iterations: Vec<Iteration>,
+    /// Usage from members that only speak when no usage object does.
+    pub aside: Option<Figures>,
+    /// Figures from response headers, which speak last.
+    pub headers: Option<Figures>,
+    /// A usage object without any count came.
+    pub zero: bool,
+    /// Added-up turns, transcriptions and lines.
+    pub legs: Vec<Leg>,
+    pub cost: Option<ProviderCost>,
+    pub fees: Fees,
+    pub raw: String,
+    pub model: Option<String>,
+    pub id: Option<String>,
+    pub status: Option<String>,
+    pub conditions: Conditions,
+    pub error: Option<String>,
+    pub error_text: Option<String>,
+    pub flags: Vec<String>,
+    pub inconsistent: bool,
+    pub reported: Reported,
+    /// The figures so far are not the last ones.
+    pub provisional: bool,
+    /// The output count is a placeholder.
+    pub placeholder: bool,
+    /// Things made: images, embeddings.
+    pub made: u64,
+    pub characters: Option<u64>,
+    pub audio_ms: Option<u64>,
+    pub events: u64,
+    transcriber: Option<String>,
+}
+
+impl Tally {
+    pub fn new(api: Api, provider: &str) -> Tally {
+        Tally {
+            api,
+            provider: provider.to_owned(),
+            figures: None,
+            iterations: Vec::new(),
+            aside: None,
+            headers: None,
+            zero: false,
+            legs: Vec::new(),
+            cost: None,
+            fees: Fees::default(),
+            raw: String::new(),
+            model: None,
+            id: None,
+            status: None,
+            conditions: Conditions::new(),
+            error: None,
+            error_text: None,
+            flags: Vec::new(),
+            inconsistent: false,
+            reported: Reported::new(),
+            provisional: false,
+            placeholder: false,
+            made: 0,
+            characters: None,
+            audio_ms: None,
+            events: 0,
+            transcriber: None,
+        }
+    }
+
+    /// Whether figures that will last have been seen.
+    pub fn is_settled(&self) -> bool {
+        !self.placeholder && (self.figures.is_some() || !self.legs.is_empty() || self.aside.is_some())
+    }
+
+    pub fn flag(&mut self, flag: &str) {
+        if self.flags.len() < FLAGS_MAX && !self.flags.iter().any(|known| known == flag) {
+            self.flags.push(bounded(flag));
+        }
+    }
+
+    /// Takes in one document.
+    pub fn document(&mut self, doc: &Doc) {
+        if doc.truncated {
+            self.flag("capture_truncated: a member of interest was too large to be held");
+        }
+        let kind = doc.last(Slot::Type).and_then(scalar_text).unwrap_or_default();
+        let object = doc.last(Slot::Object).and_then(scalar_text).unwrap_or_default();
+        let foreign =
+            self.api == Api::AssistantsRun && object.starts_with("thread.") && object != "thread.run";
+        if foreign {
+            return;
+        }
+        self.identity(doc);
+        self.circumstances(doc);
+        self.counts(doc);
+        self.fees.document(doc);
+        self.usage(doc, &kind);
+    }
+
+    fn identity(&mut self, doc: &Doc) {
+        if let Some(model) = doc.last(Slot::Model).and_then(scalar_text) {
+            self.model = Some(bounded(model.strip_prefix("models/").unwrap_or(&model)));
+        }
+        if self.id.is_none() && self.api != Api::BatchResults {
+            let mut ids = doc.items().filter(|(slot, _)| *slot == Slot::Id);
+            self.id = ids.find_map(|(_, captured)| scalar_text(captured)).map(|id| bounded(&id));
+        }
+        if let Some(model) = doc.last(Slot::Transcriber).and_then(scalar_text) {
+            self.transcriber = Some(bounded(&model));
+        }
+        if let Some(status) = doc.last(Slot::Status).and_then(scalar_text) {
+            self.status = Some(status);
+        }
+    }
+
+    fn circumstances(&mut self, doc: &Doc) {
+        if let Some(tier) = doc.last(Slot::Tier).and_then(tier) {
+            self.condition("service_tier", &tier);
+        }
+        if let Some(speed) = doc.last(Slot::Speed).and_then(scalar_text) {
+            self.condition("speed", &speed);
+        }
+        if let Some(captured) = doc.last(Slot::Error)
+            && captured != b"{}"
+            && let Some(message) = error_message(captured)
+        {
+            self.error = Some(message);
+        }
+        if let Some(message) = doc.last(Slot::ErrorText).and_then(scalar_text) {
+            self.error_text = Some(clipped(&message, ERROR_BYTES_MAX));
+        }
+    }
+
+    fn condition(&mut self, name: &str, value: &str) {
+        // Early stream events still say what was asked for.
+        if name == "service_tier" && value == "auto" {
+            return;
+        }
+        if name == "service_tier" && value == "batch" {
+            self.conditions.insert("processing".to_owned(), "batch".to_owned());
+        }
+        self.conditions.insert(name.to_owned(), lower(value));
+    }
+
+    /// Counts that stand outside of any usage object.
+    fn counts(&mut self, doc: &Doc) {
+        for (slot, captured) in doc.items() {
+            let (field, add) = match slot {
+                Slot::PromptCount => (Field::Input, false),
+                Slot::OutputCount => (Field::Output, false),
+                Slot::ResultCount => (Field::Output, true),
+                Slot::PredictionCount => (Field::Input, true),
+                Slot::Made => {
+                    self.made += 1;
+                    continue;
+                }
+                Slot::Characters => {
+                    self.characters = number(captured);
+                    continue;
+                }
+                Slot::Seconds => {
+                    let seconds =
+                        Value::parse(captured, &mut Vec::new()).and_then(|value| value.millis().ok());
+                    self.audio_ms = seconds.or(self.audio_ms);
+                    continue;
+                }
+                _ => continue,
+            };
+            if captured == b"null" {
+                continue;
+            }
+            let Some(count) = number(captured) else {
+                self.inconsistent = true;
+                self.flag("usage_damaged: a token count is not a whole number");
+                continue;
+            };
+            let figures = self.aside.get_or_insert_with(|| Figures::empty(&openai::CHAT));
+            let known = if add { figures.or_zero(field) } else { 0 };
+            let name = if field == Field::Input { "prompt count" } else { "output count" };
+            figures.set(field, name, known.saturating_add(count));
+        }
+    }
+
+    fn usage(&mut self, doc: &Doc, kind: &str) {
+        let mut found = None;
+        for wanted in
+            [&[Slot::Usage][..], &[Slot::Meta], &[Slot::UsageAside], &[Slot::UsageStep], &[Slot::Metrics]]
+        {
+            let captured =
+                doc.items().filter(|(slot, _)| wanted.contains(slot)).filter(|(_, c)| *c != b"null");
+            for (slot, captured) in captured {
+                if let Some(read) = self.read(captured, kind) {
+                    found = Some((slot, read));
+                }
+            }
+            if found.is_some() {
+                break;
+            }
+        }
+        let Some((slot, (captured, figures, steps))) = found else { return };
+        if slot == Slot::Metrics {
+            // The model's own figures say more, where there are any.
+            self.aside = Some(figures);
+            self.keep_raw(&captured, false);
+            return;
+        }
+        self.provisional = slot == Slot::UsageStep || self.is_provisional(doc, figures.shape.name);
+        match self.sum(figures.shape.name) {
+            Sum::Last => {
+                self.keep_raw(&captured, false);
+                self.last(figures, steps, kind);
+            }
+            Sum::Turns => {
+                self.keep_raw(&captured, true);
+                self.turn(&figures, kind);
+            }
+            Sum::Lines => {
+                self.keep_raw(&captured, true);
+                let model = doc.last(Slot::Model).and_then(scalar_text);
+                let model = model.map(|model| bounded(model.strip_prefix("models/").unwrap_or(&model)));
+                self.add_leg(model, None, &figures);
+            }
+        }
+    }
+
+    fn sum(&self, shape: &str) -> Sum {
+        match self.api {
+            Api::Realtime => Sum::Turns,
+            Api::BatchResults => Sum::Lines,
+            Api::Batch if shape == "google_metadata" => Sum::Lines,
+            _ => Sum::Last,
+        }
+    }
+
+    /// Reads a usage object; its bill and circumstances are taken note of.
+    fn read(&mut self, captured: &[u8], kind: &str) -> Option<(Vec<u8>, Figures, Vec<Iteration>)> {
+        let mut duplicates = Vec::new();
+        let Some(value) = Value::parse(captured, &mut duplicates) else {
+            self.inconsistent = true;
+            self.flag("usage_damaged: the usage object is not JSON");
+            return None;
+        };
+        for name in duplicates {
+            self.inconsistent = true;
+            self.flag(&format!("usage_damaged: {name} stands twice"));
+        }
+        self.usage_circumstances(&value);
+        if let Some(cost) = bill::of_usage(&value, &self.provider) {
+            let sums = matches!(self.api, Api::BatchResults | Api::Realtime);
+            self.cost = if sums { bill::added(self.cost.take(), cost) } else { Some(cost) };
+        }
+        let anthropic = self.api == Api::Messages || matches!(kind, "message_start" | "message_delta");
+        let shape = match recognise(&value) {
+            Some(shape) if shape.name == "openai_responses" && anthropic => &anthropic::MESSAGES,
+            Some(shape) => shape,
+            None => {
+                // Zeros are left out by this encoder.
+                self.zero |= value.at("trafficType").is_some();
+                return None;
+            }
+        };
+        let figures = Figures::read(&value, shape)?;
+        Some((captured.to_vec(), figures, anthropic::iterations(&value)))
+    }
+
+    fn usage_circumstances(&mut self, usage: &Value<'_>) {
+        for (path, name) in [
+            ("service_tier", "service_tier"),
+            ("serviceTier", "service_tier"),
+            ("speed", "speed"),
+            ("inference_geo", "inference_geo"),
+            ("trafficType", "traffic_type"),
+            ("search_context_size", "search_context_size"),
+        ] {
+            if let Some(text) = usage.at(path).and_then(Value::text)
+                && !matches!(text, "not_available" | "")
+            {
+                self.condition(name, &text.to_ascii_lowercase());
+            }
+        }
+    }
+
+    fn is_provisional(&self, doc: &Doc, shape: &str) -> bool {
+        let finished = doc.last(Slot::Finish).is_some();
+        match shape {
+            "google_metadata" => self.api == Api::GenerateContent && !finished,
+            "openai_chat" => doc.count(Slot::Choice) > 0 && !finished,
+            _ => false,
+        }
+    }
+
+    fn last(&mut self, figures: Figures, steps: Vec<Iteration>, kind: &str) {
+        if !steps.is_empty() {
+            self.iterations = steps;
+        }
+        if figures.shape.name != anthropic::MESSAGES.name {
+            self.figures = Some(figures);
+            return;
+        }
+        let had = self.figures.is_some() && !self.placeholder;
+        self.placeholder = match kind {
+            "message_start" => !had,
+            "message_delta" => self.placeholder && figures.get(Field::Output).is_none(),
+            _ => false,
+        };
+        match &mut self.figures {
+            Some(known) => known.merge(&figures),
+            None => self.figures = Some(figures),
+        }
+    }
+
+    fn turn(&mut self, figures: &Figures, kind: &str) {
+        if kind.contains("transcription") {
+            let model = self.transcriber.clone();
+            self.add_leg(model, Some("transcription"), figures);
+        } else if kind.is_empty() || kind == "response.done" {
+            self.add_leg(None, None, figures);
+        }
+    }
+
+    /// Adds to the leg of this model and kind.
+    fn add_leg(&mut self, model: Option<String>, kind: Option<&str>, figures: &Figures) {
+        let found = disjoint(figures, &self.provider);
+        self.inconsistent |= found.inconsistent;
+        for flag in &found.flags {
+            self.flag(flag);
+        }
+        let leg = self.legs.iter_mut().find(|leg| leg.model == model && leg.kind.as_deref() == kind);
+        if let Some(leg) = leg {
+            leg.meters.add_all(&found.meters);
+        } else if self.legs.len() < LEGS_MAX {
+            let leg = Leg { model, kind: kind.map(str::to_owned), meters: found.meters };
+            // The conversation's own leg stands first.
+            if kind.is_none() { self.legs.insert(0, leg) } else { self.legs.push(leg) }
+        } else {
+            self.inconsistent = true;
+            self.flag("legs_truncated: more models than are kept");
+        }
+    }
+
+    fn keep_raw(&mut self, captured: &[u8], add: bool) {
+        if !add {
+            self.raw.clear();
+        }
+        let text = String::from_utf8_lossy(captured);
+        if self.raw.len() + text.len() + 1 > RAW_USAGE_BYTES_MAX {
+            self.flag("raw_usage_truncated: the usage objects are longer than what is kept");
+            return;
+        }
+        if !self.raw.is_empty() {
+            self.raw.push('\n');
+        }
+        self.raw.push_str(&text);
+    }
+
+    /// Figures from response headers, where the body has none.
+    pub fn read_headers(&mut self, headers: &[(String, String)]) {
+        if let Some(figures) = bedrock::from_headers(headers) {
+            self.headers = Some(figures);
+        }
+        let id = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-amzn-requestid"));
+        if let (None, Some((_, id))) = (&self.id, id) {
+            self.id = Some(bounded(id));
+        }
+    }
+}
+
+fn number(captured: &[u8]) -> Option<u64> {
+    quantity(std::str::from_utf8(captured).ok()?).ok()
+}
+
+/// The message of an `error` member, whatever its shape.
+pub(crate) fn error_message(captured: &[u8]) -> Option<String> {
+    let value = Value::parse(captured, &mut Vec::new());
+    let text = match &value {
+        Some(Value::Null) => return None,
+        Some(Value::Text(text)) => text.to_string(),
+        Some(object) => ["message", "type", "code"]
+            .iter()
+            .find_map(|name| object.at(name).and_then(Value::text))
+            .map_or_else(|| String::from_utf8_lossy(captured).into_owned(), str::to_owned),
+        None => String::from_utf8_lossy(captured).into_owned(),
+    };
+    (!text.is_empty()).then(|| clipped(&text, ERROR_BYTES_MAX))
+}
+
+pub(crate) fn clipped(text: &str, bytes_max: usize) -> String {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}

@@ -1,0 +1,162 @@
+//! The texts inside of requests and answers, for estimates only.
+//!
+//! Works on bounded copies, cut or not: strings under known names are collected in order. It must
+//! never know how text becomes tokens.
+
+use crate::value::Value;
+use std::borrow::Cow;
+
+/// Names under which a model's reading or writing stands.
+const TEXT_NAMES: &[&str] = &[
+    "content",
+    "text",
+    "input",
+    "inputs",
+    "prompt",
+    "system",
+    "instructions",
+    "arguments",
+    "partial_json",
+    "thinking",
+    "reasoning",
+    "reasoning_content",
+    "refusal",
+    "delta",
+    "completion",
+    "inputText",
+    "outputText",
+    "generation",
+    "generations",
+    "message",
+    "response",
+    "transcript",
+    "description",
+    "name",
+    "query",
+    "documents",
+    "document",
+    "texts",
+    "contents",
+];
+
+/// Names whose strings are never read by a model.
+const OTHER_NAMES: &[&str] =
+    &["data", "url", "image_url", "b64_json", "signature", "file_data", "encrypted_content"];
+
+/// The texts of a request body.
+pub(crate) fn of_request(body: &[u8]) -> String {
+    collect(body, &["role", "type", "id", "model"])
+}
+
+/// The texts of an answer, or of a stretch of events.
+pub(crate) fn of_answer(bytes: &[u8]) -> String {
+    collect(bytes, &["role", "type", "id", "model", "name", "object"])
+}
+
+/// A top-level string member of an object.
+pub(crate) fn member(body: &[u8], name: &str) -> Option<String> {
+    let value = Value::parse(body, &mut Vec::new())?;
+    value.member(name)?.text().map(str::to_owned)
+}
+
+/// Walks over the bytes as a flat sequence of strings: a string followed by a colon is a name,
+/// any other is a value of the name that governs it. Nothing here can fail on damaged text.
+fn collect(bytes: &[u8], never: &[&str]) -> String {
+    let mut out = String::new();
+    // The name that governs values at each open bracket.
+    let mut governing: Vec<bool> = Vec::new();
+    let mut current = false;
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'{' | b'[' => {
+                governing.push(current);
+                at += 1;
+            }
+            b'}' | b']' => {
+                current = governing.pop().unwrap_or(false);
+                at += 1;
+            }
+            b'"' => {
+                let end = string_end(bytes, at + 1);
+                let inner = &bytes[at + 1..end.min(bytes.len())];
+                at = (end + 1).min(bytes.len());
+                let colon = bytes[at..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
+                if colon {
+                    let name = String::from_utf8_lossy(inner);
+                    let inherited = governing.last().copied().unwrap_or(false);
+                    let is = |names: &[&str]| names.iter().any(|known| *known == name);
+                    current =
+                        !is(OTHER_NAMES) && !is(never) && (is(TEXT_NAMES) || (inherited && is_free(&name)));
+                } else if current {
+                    out.push_str(&unescaped(inner));
+                }
+            }
+            _ => at += 1,
+        }
+    }
+    out
+}
+
+/// Inside of a text member (such as tool arguments) any name is free text.
+fn is_free(name: &str) -> bool {
+    !matches!(
+        name,
+        "role"
+            | "type"
+            | "id"
+            | "tool_call_id"
+            | "call_id"
+            | "tool_use_id"
+            | "format"
+            | "media_type"
+            | "object"
+            | "status"
+            | "finish_reason"
+            | "logprobs"
+            | "obfuscation"
+            | "system_fingerprint"
+    )
+}
+
+fn string_end(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => return at,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+fn unescaped(inner: &[u8]) -> Cow<'_, str> {
+    if !inner.contains(&b'\\') {
+        return String::from_utf8_lossy(inner);
+    }
+    let mut quoted = Vec::with_capacity(inner.len() + 2);
+    quoted.push(b'"');
+    quoted.extend_from_slice(inner);
+    quoted.push(b'"');
+    match serde_json::from_slice::<String>(&quoted) {
+        Ok(text) => Cow::Owned(text),
+        Err(_) => String::from_utf8_lossy(inner),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_found_and_media_is_not() {
+        let body = br#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"Hello \"you\""},
+            {"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}],"tools":[{"function":{"name":"f"}}]}"#;
+        assert_eq!(of_request(body), "Hello \"you\"f");
+        let events = br#"{"choices":[{"delta":{"role":"assistant","content":"Hi "}}]}
+            {"choices":[{"delta":{"content":"there"}}]}{"type":"content_block_delta","delta":{"type":"text_delta","text":"!"}}"#;
+        assert_eq!(of_answer(events), "Hi there!");
+        assert_eq!(of_answer(b"{\"content\":\"cut of"), "cut of");
+    }
+}
