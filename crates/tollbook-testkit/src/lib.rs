@@ -1,1 +1,13 @@
-//! testkit
+//! Helpers for tests: a clock that stands still, seeded workloads, a dumb model of a ledger.
+//!
+//! Nothing here may become a dependency of anything but tests, and nothing here may read a wall
+//! clock or draw a number that a seed does not give.
+
+mod clock;
+mod model;
+mod traffic;
+
+pub use clock::ManualClock;
+pub use model::{LedgerModel, Totals, Verdict};
+pub use tollbook_store::conformance::{Made, Random, Workload, calls_query, usage_query};
+pub use traffic::Traffic;
