@@ -8,6 +8,7 @@ use crate::rating::{Card, Rated};
 use crate::resolve::{Outcome, Record, RecordBody};
 use crate::writer::{self, Pending, Queue, Ticket};
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -90,6 +91,8 @@ pub(crate) struct Shared {
     pub options: Options,
     guarded: Mutex<Guarded>,
     health: Mutex<Health>,
+    /// What occurred before this has been dropped and is refused; `i64::MIN` without a cut-off.
+    pub cutoff_micros: AtomicI64,
     /// Something is pending, or the ledger closes.
     pub wake: Condvar,
     /// There is room in the queue again.
@@ -161,6 +164,7 @@ impl Ledger {
             options,
             guarded: Mutex::new(guarded),
             health: Mutex::default(),
+            cutoff_micros: AtomicI64::new(position.cutoff.map_or(i64::MIN, |cutoff| cutoff.as_microsecond())),
             wake: Condvar::new(),
             room: Condvar::new(),
         });
@@ -212,13 +216,23 @@ impl Ledger {
         self.shared.refuse_if_failed()?;
         let book = self.book();
         let recorded_at = self.shared.clock.now();
+        let cutoff_micros = self.shared.cutoff_micros.load(Ordering::Acquire);
         let mut drafts = Vec::with_capacity(events.len());
-        for event in events {
+        let mut too_old = Vec::new();
+        for (index, event) in events.into_iter().enumerate() {
+            if event.occurred_at.as_microsecond() < cutoff_micros {
+                too_old.push(index);
+                continue;
+            }
             let Rated { rating, cards } = crate::rating::rate_event(&book, &event);
             let entry = Arc::new(Entry { event, rating, recorded_at });
             drafts.push(Draft::new(Kind::Event, &*entry, RecordBody::Event(entry.clone()), cards)?);
         }
-        self.append_and_wait(drafts)
+        let mut outcomes = self.append_and_wait(drafts)?;
+        for index in too_old {
+            outcomes.insert(index, Outcome::BeforeCutoff);
+        }
+        Ok(outcomes)
     }
 
     /// Records one event without waiting for the store: on return it survives the end of the process.

@@ -92,6 +92,8 @@ pub enum Outcome {
     },
     /// The run has adjusted this entry already.
     AlreadyInRun,
+    /// It occurred before what the retention has dropped: not recorded.
+    BeforeCutoff,
 }
 
 /// Decides a group of records. Returns what the store shall change and what became of each record.

@@ -6,6 +6,7 @@ use crate::journal::segment::Contents;
 use crate::ledger::Ledger;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use tollbook_store::{RangeSum, Seal};
 use tollbook_types::{Digest, Money, Seq, Timestamp, limits};
 
@@ -87,6 +88,9 @@ impl Ledger {
                 )));
             }
         }
+        // From here on nothing comes in that the purge would have to see.
+        self.shared().cutoff_micros.fetch_max(cutoff.as_microsecond(), Ordering::AcqRel);
+        self.flush()?;
         let calls = store.purge(cutoff)?;
         for seal in seals {
             let sum = store.range_sum(seal.first, seal.last)?;

@@ -1,0 +1,5 @@
+//! What the ledger promises, as tests.
+
+mod corrections;
+mod outcomes;
+mod rig;
