@@ -178,3 +178,79 @@ fn leg_sides(rating: &Rating, legs: usize, whole: Sides) -> Option<Vec<Sides>> {
     let sum = own.iter().try_fold(Sides::default(), |sum, leg| sum.checked_add(*leg))?;
     (sum == whole).then_some(own)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{Workload, usage_query};
+    use crate::stored::StoredCall;
+    use std::collections::BTreeSet;
+
+    /// Many calls of all kinds, each as recorded and as last adjusted.
+    fn states() -> Vec<(Event, State)> {
+        let mut work = Workload::new(61).with_huge_costs();
+        for _ in 0..40 {
+            work.batch(60);
+        }
+        let states = work.made().iter().flat_map(|made| {
+            let event = &made.entry.event;
+            [(event.clone(), State::of_entry(&made.entry)), (event.clone(), made.state.clone())]
+        });
+        states.collect()
+    }
+
+    #[test]
+    fn items_add_up_to_the_call_exactly() {
+        let (mut split, mut kept) = (0, 0);
+        for (event, state) in states() {
+            let items = call_measures(&event, &state);
+            let mut sum = Measures::default();
+            for (at, (_, item)) in items.iter().enumerate() {
+                assert_eq!(item.calls, u64::from(at == 0));
+                let sides = Money::checked_sum([item.input_cost, item.output_cost, item.other_cost]);
+                assert_eq!(Some(item.cost), sides);
+                assert_eq!(sum.merge(item), Some(()));
+            }
+            assert_eq!(items[0].0, event.model);
+            assert_eq!(items.iter().map(|(model, _)| model).collect::<BTreeSet<_>>().len(), items.len());
+            let rating = &state.rating;
+            assert_eq!(sum.meters, state.meters());
+            assert_eq!(sum.cost, rating.cost.unwrap_or_default());
+            assert_eq!(sum.input_cost, rating.input_cost.unwrap_or_default());
+            assert_eq!(sum.output_cost, rating.output_cost.unwrap_or_default());
+            assert_eq!(sum.cost_min, rating.cost.filter(|_| !event.is_error()));
+            let elsewhere = items[1..].iter().any(|(_, item)| item.cost != Money::ZERO);
+            match rating.basis {
+                CostBasis::Book => split += u32::from(elsewhere),
+                _ => assert!(!elsewhere, "nobody knows whose money it is"),
+            }
+            kept += u32::from(items.len() > 1 && rating.cost.is_some() && !elsewhere);
+        }
+        assert!(split > 50 && kept > 20, "{split} {kept}");
+    }
+
+    #[test]
+    fn a_call_is_listed_exactly_when_it_adds_something() {
+        let states = states();
+        let mut random = crate::conformance::Random::new(62);
+        for (event, state) in states.iter().take(1_500) {
+            let filters = usage_query(&mut random).filters;
+            let some = !filtered_measures(event, state, &filters).is_empty();
+            assert_eq!(admits(event, state, &filters), some, "{filters:?}");
+        }
+    }
+
+    #[test]
+    fn a_cost_without_sides_is_all_fees() {
+        let mut work = Workload::new(63);
+        let mut entry = work.entry();
+        entry.rating = Rating { legs: Vec::new(), ..entry.rating };
+        entry.rating.cost = Some(Money::from_picos(7));
+        (entry.rating.input_cost, entry.rating.output_cost, entry.rating.other_cost) = (None, None, None);
+        let digest = crate::entry_digest(1, &entry);
+        let (adjustments, joined) = (Vec::new(), Vec::new());
+        let call = StoredCall { seq: 1, digest, entry, adjustments, joined };
+        let items = call_measures(&call.entry.event, &call.billed());
+        assert_eq!((items[0].1.cost.picos(), items[0].1.other_cost.picos()), (7, 7));
+    }
+}
