@@ -436,11 +436,14 @@ fn text_end(bytes: &[u8], at: usize, escaped: &mut bool) -> Option<usize> {
     }
 }
 
-/// The next quote or backslash. Most strings are short: eight bytes at a time first.
+/// Words that are searched before a call to the vector search pays.
+const SHORT_WORDS: usize = 16;
+
+/// The next quote or backslash. Most stretches are short: eight bytes at a time first.
 fn quote_or_escape(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = bytes.get(at..)?;
     let mut here = 0;
-    for word in rest.chunks_exact(8).take(4) {
+    for word in rest.chunks_exact(8).take(SHORT_WORDS) {
         let mut eight = [0; 8];
         eight.copy_from_slice(word);
         let word = u64::from_le_bytes(eight);

@@ -87,7 +87,8 @@ pub struct Reader {
 #[derive(Debug)]
 struct Parser {
     walker: Walker,
-    gate: Gate,
+    /// Only streams have one.
+    gate: Option<Gate>,
     tally: Tally,
     kept: Kept,
 }
@@ -109,7 +110,7 @@ impl Reader {
             long_data: false,
             parser: Parser {
                 walker: Walker::new(&ANSWERS),
-                gate: Gate::new(request.api),
+                gate: None,
                 tally,
                 kept: Kept { on: keeps, ..Kept::default() },
             },
@@ -139,6 +140,7 @@ impl Reader {
     fn decide(&mut self, framing: Framing, rest: &[u8]) {
         self.framing = framing;
         self.lines = Lines::new(framing == Framing::Events);
+        self.parser.gate = framing.is_stream().then(|| Gate::new(self.request.api));
         let mut sniffed = std::mem::take(&mut self.sniffed);
         if let Some(stripped) = sniffed.strip_prefix(b"\xef\xbb\xbf") {
             sniffed = stripped.to_vec();
@@ -277,7 +279,7 @@ impl Parser {
         self.kept.add(event);
         self.kept.end_event();
         let known = self.tally.model.is_some() && self.tally.id.is_some();
-        if self.gate.passes(event, known) {
+        if self.gate.as_mut().is_none_or(|gate| gate.passes(event, known)) {
             self.walk_quietly(event);
             self.forget();
         }
@@ -370,8 +372,8 @@ fn last_guess(content_type: &str, first: &[u8]) -> Framing {
     })
 }
 
-/// Only for messages: whether a body was a stream of events.
 impl Framing {
+    /// Whether the body is a stream of events.
     pub fn is_stream(self) -> bool {
         matches!(self, Framing::Events | Framing::Lines | Framing::Aws)
     }
