@@ -52,7 +52,7 @@ pub fn verify(dir: &DataDir, store: &dyn Store) -> Result<Verification, LedgerEr
     found.rollup_rows = audit.rollup_rows;
     let mut problems = Problems(audit.problems);
 
-    let mut comparison = Comparison::new(store, position.applied, position.cutoff)?;
+    let mut comparison = Comparison::new(store, position.applied, position.cutoff);
     let survey = journal::read(&dir.journal(), 0, |line| comparison.record(line, &mut problems))?;
     comparison.finish(&survey, &mut problems)?;
     found.records = comparison.records;
@@ -78,32 +78,55 @@ impl Problems {
     }
 }
 
+/// Positions whose digests are held at once.
+const WINDOW: u64 = 65_536;
+/// Positions remembered that only the store has; among them may be ranges known to be lost.
+const ONLY_STORED_MAX: usize = 1_000_000;
+
 /// The journal's records beside the store's digests, in step.
 struct Comparison<'a> {
     store: &'a dyn Store,
     applied: Seq,
     cutoff: Option<Timestamp>,
-    /// What the store has and the journal has not shown yet.
+    /// What the store has up to `window_end` and the journal has not shown yet.
     digests: BTreeMap<Seq, Digest>,
+    window_end: Seq,
+    /// Positions that the store has and the journal has not.
+    only_stored: Vec<Seq>,
     records: u64,
     /// Events without an entry of their own; looked up in groups.
     unexplained: Vec<(Seq, Identity)>,
 }
 
 impl<'a> Comparison<'a> {
-    fn new(
-        store: &'a dyn Store,
-        applied: Seq,
-        cutoff: Option<Timestamp>,
-    ) -> Result<Comparison<'a>, LedgerError> {
-        let digests = store.digests(0, applied)?.into_iter().collect();
-        Ok(Comparison { store, applied, cutoff, digests, records: 0, unexplained: Vec::new() })
+    fn new(store: &'a dyn Store, applied: Seq, cutoff: Option<Timestamp>) -> Comparison<'a> {
+        let (digests, unexplained) = (BTreeMap::new(), Vec::new());
+        let only_stored = Vec::new();
+        Comparison { store, applied, cutoff, digests, window_end: 0, only_stored, records: 0, unexplained }
+    }
+
+    /// Makes sure that the digest at `seq` is held, if the store has one. Positions go up.
+    fn advance(&mut self, seq: Seq) -> Result<(), LedgerError> {
+        while seq > self.window_end {
+            let from = if self.records == 0 { seq } else { self.window_end + 1 };
+            self.close_window();
+            self.window_end = (from + WINDOW - 1).min(self.applied);
+            self.digests = self.store.digests(from, self.window_end)?.into_iter().collect();
+        }
+        Ok(())
+    }
+
+    fn close_window(&mut self) {
+        let room = ONLY_STORED_MAX - self.only_stored.len().min(ONLY_STORED_MAX);
+        self.only_stored.extend(self.digests.keys().take(room));
+        self.digests.clear();
     }
 
     fn record(&mut self, line: Line<'_>, problems: &mut Problems) -> Result<(), LedgerError> {
         if line.seq > self.applied {
             return Ok(());
         }
+        self.advance(line.seq)?;
         self.records += 1;
         if let Some(stored) = self.digests.remove(&line.seq) {
             if stored != line.digest {
@@ -174,10 +197,10 @@ impl<'a> Comparison<'a> {
 
     fn finish(&mut self, survey: &Survey, problems: &mut Problems) -> Result<(), LedgerError> {
         self.explain(problems)?;
-        let Some(first) = survey.first else { return Ok(()) };
         let is_lost = |seq: Seq| survey.known_lost.iter().any(|(from, to)| (*from..=*to).contains(&seq));
         let end = survey.last.unwrap_or(0);
-        for seq in self.digests.keys().filter(|seq| **seq >= first && **seq <= end && !is_lost(**seq)) {
+        self.close_window();
+        for seq in self.only_stored.iter().filter(|seq| **seq <= end && !is_lost(**seq)) {
             problems.add(format!("record {seq}: it is in the store and not in the journal"));
         }
         Ok(())
