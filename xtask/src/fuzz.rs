@@ -35,18 +35,28 @@ pub fn run(args: &[String]) -> Result<(), String> {
             "--cfg fuzzing -Cdebug-assertions"
         };
         command
-            .args(["run", "--release", "--quiet", "--bin", target, "--"])
+            // Naming the target keeps the flags away from build scripts.
+            .args(["run", "--release", "--quiet", "--target", &host()?, "--bin", target, "--"])
             .arg(&corpus)
-            .args([&format!("-max_total_time={seconds}"), "-rss_limit_mb=1024", "-print_final_stats=1"])
+            .args([&format!("-max_total_time={seconds}"), "-rss_limit_mb=1024", "-verbosity=0"])
+            .arg("-print_final_stats=1")
             .env("RUSTFLAGS", flags)
             .env_remove("CARGO_TARGET_DIR")
             .current_dir(&fuzz);
         let status = command.status().map_err(|error| format!("cargo: {error}"))?;
         if !status.success() {
-            return Err(format!("{target} found something; the input is in fuzz/"));
+            return Err(format!("{target} did not build, or found something: the input is then in fuzz/"));
         }
     }
     Ok(())
+}
+
+/// This machine's target triple.
+fn host() -> Result<String, String> {
+    let output = Command::new("rustc").arg("-vV").output().map_err(|error| format!("rustc: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| "rustc does not name its host".to_owned())
 }
 
 /// The targets: one file each.
