@@ -1,1 +1,35 @@
-//! sqlite
+//! The SQLite back end: a whole [`tollbook_store::Store`] in one file.
+//!
+//! One connection writes, a few read beside it. Rows are compact: what calls have in common is
+//! stored once ([`terms`]), the rest is packed ([`row`]), and rollups are kept in the same
+//! transaction ([`rollup`]). The journal is what survives a power loss, so commits do not wait for
+//! the disk; [`SqliteStore::sync`](tollbook_store::EventStore::sync) does. This crate must never
+//! know HTTP, how a price is made, or the journal's files.
+
+mod amount;
+mod audit;
+mod calls;
+mod connection;
+mod fault;
+mod fold;
+mod identity;
+mod key;
+mod meta;
+mod money_pack;
+mod pack;
+mod parts;
+mod plan;
+mod rollup;
+mod row;
+mod schema;
+mod sealed;
+mod store;
+mod sweep;
+mod template;
+mod terms;
+mod touched;
+mod upkeep;
+mod usage;
+mod writer;
+
+pub use store::{Options, SqliteStore};

@@ -1,0 +1,238 @@
+//! Comparing the store with itself: pages, checksums, digests, indexes, and every rollup row with
+//! a fold over the entries.
+
+use crate::fault::Db;
+use crate::fold::Folder;
+use crate::identity::candidates;
+use crate::key::local_key;
+use crate::meta::{Meta, zone_of};
+use crate::rollup::{Cell, Cells};
+use crate::row::{RawRow, row_columns, seq_value};
+use crate::sealed;
+use crate::sweep::{STEP, each_stored, ended, span};
+use crate::terms::{self, Shelves};
+use crate::touched::corrected;
+use crate::writer::count;
+use rusqlite::{Connection, params};
+use std::collections::HashMap;
+use tollbook_store::{Audit, StoreError, Zone, entry_digest};
+use tollbook_types::Usage;
+
+/// Problems that are told one by one.
+const PROBLEMS_MAX: usize = 200;
+
+/// Reads everything and compares.
+pub(crate) fn audit(connection: &Connection, shelves: &mut Shelves) -> Result<Audit, StoreError> {
+    let mut audit = Audit::default();
+    let told = check_all(connection, shelves, &mut audit);
+    match told {
+        // Damage that ends the reading is a finding too.
+        Err(StoreError::Corrupt(what)) => note(&mut audit, what),
+        Err(other) => return Err(other),
+        Ok(()) => {}
+    }
+    Ok(audit)
+}
+
+fn note(audit: &mut Audit, problem: String) {
+    match audit.problems.len() {
+        0..PROBLEMS_MAX => audit.problems.push(problem),
+        PROBLEMS_MAX => audit.problems.push("and more".to_owned()),
+        _ => {}
+    }
+}
+
+fn check_all(connection: &Connection, shelves: &mut Shelves, audit: &mut Audit) -> Result<(), StoreError> {
+    check_pages(connection, audit)?;
+    let meta = Meta::of(connection)?;
+    terms::check_all(connection, &mut audit.problems)?;
+    let versions = check_documents(connection, audit)?;
+    check_entries(connection, shelves, &meta, versions, audit)
+}
+
+/// SQLite's own check: pages, order, and that every index agrees with its table.
+fn check_pages(connection: &Connection, audit: &mut Audit) -> Result<(), StoreError> {
+    for finding in
+        sealed::collect(connection, "PRAGMA integrity_check(20)", [], |row| row.get::<_, String>(0).db())?
+    {
+        if finding != "ok" {
+            note(audit, finding);
+        }
+    }
+    Ok(())
+}
+
+/// Everything with a checksum of its own. Returns the number of adjustments by entry.
+fn check_documents(connection: &Connection, audit: &mut Audit) -> Result<HashMap<u64, i64>, StoreError> {
+    let mut versions: HashMap<u64, i64> = HashMap::new();
+    sealed::each_adjustment(connection, |read| match read {
+        Ok((seq, _, adjustment)) => {
+            audit.adjustments += 1;
+            let version = versions.entry(adjustment.entry).or_default();
+            *version += 1;
+            if i64::from(adjustment.version) != *version {
+                note(audit, format!("adjustment {seq} is not the next of entry {}", adjustment.entry));
+            }
+        }
+        Err(error) => note(audit, error.to_string()),
+    })?;
+    let mut joins = Vec::new();
+    sealed::each_join(connection, |read| match read {
+        Ok(join) => joins.push(join),
+        Err(error) => note(audit, error.to_string()),
+    })?;
+    for join in joins {
+        if !candidates(connection, &join.identity.id)?.contains(&seq_value(join.seq)?) {
+            note(audit, format!("join {} cannot be found by its id", join.seq));
+        }
+    }
+    for read in [
+        sealed::opens(connection).map(drop),
+        sealed::gaps(connection).map(drop),
+        sealed::seals(connection).map(drop),
+        sealed::controls_from(connection, "").map(drop),
+    ] {
+        if let Err(error) = read {
+            note(audit, error.to_string());
+        }
+    }
+    Ok(versions)
+}
+
+fn check_entries(
+    connection: &Connection,
+    shelves: &mut Shelves,
+    meta: &Meta,
+    mut versions: HashMap<u64, i64>,
+    audit: &mut Audit,
+) -> Result<(), StoreError> {
+    let zone = zone_of(&meta.time_zone)?;
+    let mut folder = Folder::new(zone.clone());
+    folder.interner.read_only = true;
+    let mut comparing =
+        Comparing { connection, zone, cells: Cells::new(), settled: i64::MIN, cutoff: meta.cutoff };
+    let sql =
+        concat!("SELECT ", row_columns!(), ", e.input_tokens, e.output_tokens FROM entries e ORDER BY e.at");
+    let mut statement = connection.prepare(sql).db()?;
+    let mut rows = statement.query([]).db()?;
+    while let Some(row) = rows.next().db()? {
+        audit.entries += 1;
+        let tokens: (Option<i64>, Option<i64>) = (row.get(11).db()?, row.get(12).db()?);
+        let row = RawRow::read(row)?;
+        if row.at >= comparing.settled.saturating_add(2 * STEP) {
+            comparing.settle(shelves, row.at.div_euclid(STEP) * STEP, audit)?;
+        }
+        if versions.remove(&row.seq).unwrap_or(0) != row.version {
+            note(audit, format!("entry {} has not all its adjustments", row.seq));
+        }
+        if let Err(error) = check_entry(connection, shelves, &row, tokens) {
+            note(audit, format!("entry {}: {error}", row.seq));
+            continue;
+        }
+        let folded = corrected(connection, &mut folder, shelves, &row).and_then(|(event, place, state)| {
+            folder.fold(connection, place, &event, &state, &mut comparing.cells)
+        });
+        if let Err(error) = folded {
+            note(audit, format!("entry {}: {error}", row.seq));
+        }
+    }
+    comparing.settle(shelves, i64::MAX, audit)?;
+    for entry in versions.into_keys() {
+        note(audit, format!("an adjustment is of entry {entry}, which is not there"));
+    }
+    check_counts(connection, meta, audit)
+}
+
+fn check_counts(connection: &Connection, meta: &Meta, audit: &mut Audit) -> Result<(), StoreError> {
+    let entries = count(connection, "SELECT count(*) FROM entries NOT INDEXED")?;
+    let said = meta.entries.unsigned_abs();
+    if audit.entries != entries || entries != said {
+        let read = audit.entries;
+        note(audit, format!("there are {entries} entries, {read} by time, {said} by the count"));
+    }
+    let identities = count(connection, "SELECT count(*) FROM identities")?;
+    let joins = count(connection, "SELECT count(*) FROM joins")?;
+    if identities != entries + joins {
+        note(audit, format!("{identities} identities for {entries} entries and {joins} joins"));
+    }
+    let last = count(connection, "SELECT max(seq) FROM entries")?;
+    if last > meta.applied.unsigned_abs() {
+        note(audit, format!("entry {last} is past the position {}", meta.applied));
+    }
+    Ok(())
+}
+
+/// Compares one entry with its digest, its columns with the entry, and looks it up by its ids.
+fn check_entry(
+    connection: &Connection,
+    shelves: &mut Shelves,
+    row: &RawRow<'_>,
+    tokens: (Option<i64>, Option<i64>),
+) -> Result<(), StoreError> {
+    let wrong = |what: &str| Err(StoreError::Corrupt(what.to_owned()));
+    let entry = row.entry(connection, shelves)?;
+    if entry_digest(row.seq, &entry) != row.digest {
+        return wrong("it is not what its record's digest says");
+    }
+    let total = entry.event.usage.as_ref().map(Usage::total);
+    let shown = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
+    let expected = (
+        total.as_ref().map(|meters| shown(meters.input_tokens())),
+        total.as_ref().map(|meters| shown(meters.output_tokens())),
+    );
+    if tokens != expected {
+        return wrong("its token columns are not its tokens");
+    }
+    let seq = seq_value(row.seq)?;
+    let sql = "SELECT 1 FROM identities WHERE key = ?1 AND seq = ?2";
+    let key = local_key(&entry.event.id);
+    if !connection.prepare_cached(sql).db()?.exists(params![key, seq]).db()? {
+        return wrong("it cannot be found by its id");
+    }
+    if let Some(response) = &entry.event.provider_response_id {
+        let sql = "SELECT 1 FROM responses WHERE key = ?1 AND seq = ?2";
+        if !connection.prepare_cached(sql).db()?.exists(params![local_key(response), seq]).db()? {
+            return wrong("it cannot be found by its response id");
+        }
+    }
+    Ok(())
+}
+
+/// Folded cells on their way to be compared with rows.
+struct Comparing<'a> {
+    connection: &'a Connection,
+    zone: Zone,
+    cells: Cells,
+    /// Everything that ends up to here has been compared.
+    settled: i64,
+    cutoff: Option<i64>,
+}
+
+impl Comparing<'_> {
+    fn settle(&mut self, shelves: &mut Shelves, upto: i64, audit: &mut Audit) -> Result<(), StoreError> {
+        let mut folded: Cells = ended(&mut self.cells, upto, &self.zone)?.into_iter().collect();
+        let (zone, cutoff) = (&self.zone, self.cutoff);
+        // What reaches before the cut-off has lost entries: nothing to compare it with.
+        let is_kept = |cell: &Cell| match cutoff {
+            None => true,
+            Some(cutoff) => span(cell, zone).is_ok_and(|span| span.0 >= cutoff),
+        };
+        each_stored(self.connection, shelves, (self.settled, upto), |read| {
+            audit.rollup_rows += 1;
+            match read {
+                Err(error) => note(audit, error.to_string()),
+                Ok((cell, _)) if !is_kept(&cell) => drop(folded.remove(&cell)),
+                Ok((cell, sums)) => {
+                    if folded.remove(&cell).as_ref() != Some(&sums) {
+                        note(audit, format!("rollup {} is not the sum of its entries", cell.words()));
+                    }
+                }
+            }
+        })?;
+        for cell in folded.keys().filter(|cell| is_kept(cell)) {
+            note(audit, format!("rollup {} is missing", cell.words()));
+        }
+        self.settled = upto;
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! Connections: one that writes, a few that read, and the settings of each. This module must never
+//! know what is stored.
+
+use crate::amount;
+use crate::fault::Db;
+use crate::terms::Shelves;
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tollbook_store::StoreError;
+
+/// Older versions can lose a write-ahead log while two connections use it.
+const SQLITE_OLDEST: i32 = 3_051_003;
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const CACHED_STATEMENTS: usize = 128;
+/// Readers that are kept open while nobody reads.
+const IDLE_READERS_MAX: usize = 4;
+/// Kibibytes of pages, negative as SQLite wants it.
+const WRITER_CACHE: i32 = -65_536;
+const READER_CACHE: i32 = -16_384;
+
+/// Refuses a library that is known to lose data.
+pub(crate) fn check_library() -> Result<(), StoreError> {
+    if rusqlite::version_number() < SQLITE_OLDEST {
+        let version = rusqlite::version();
+        return Err(StoreError::Invalid(format!("SQLite {version} is too old: 3.51.3 or later is needed")));
+    }
+    Ok(())
+}
+
+/// Opens the connection that writes.
+pub(crate) fn open_writer(path: &Path, create: bool) -> Result<Connection, StoreError> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
+    let connection = Connection::open_with_flags(path, flags).db()?;
+    prepare(&connection)?;
+    connection.pragma_update(None, "cache_size", WRITER_CACHE).db()?;
+    Ok(connection)
+}
+
+/// Settings that change the file: only once it is known to be ours.
+pub(crate) fn begin_writing(connection: &Connection) -> Result<(), StoreError> {
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).db()?;
+    if mode != "wal" {
+        return Err(StoreError::Io(format!("the store cannot use a write-ahead log here, only {mode}")));
+    }
+    connection.pragma_update(None, "synchronous", "NORMAL").db()?;
+    let _: i64 = connection.query_row("PRAGMA wal_autocheckpoint = 0", [], |row| row.get(0)).db()?;
+    Ok(())
+}
+
+fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).db()?;
+    prepare(&connection)?;
+    connection.pragma_update(None, "cache_size", READER_CACHE).db()?;
+    connection.pragma_update(None, "query_only", true).db()?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> Result<(), StoreError> {
+    connection.busy_timeout(BUSY_TIMEOUT).db()?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    connection.pragma_update(None, "trusted_schema", false).db()?;
+    connection.pragma_update(None, "cell_size_check", true).db()?;
+    connection.pragma_update(None, "temp_store", "MEMORY").db()?;
+    amount::register(connection).db()
+}
+
+/// A connection that reads, with the combinations that it has seen.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub connection: Connection,
+    pub shelves: Shelves,
+}
+
+/// Readers, opened as needed.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Reader>>,
+}
+
+impl Readers {
+    pub(crate) fn new(path: &Path) -> Readers {
+        Readers { path: path.to_owned(), idle: Mutex::new(Vec::new()) }
+    }
+
+    /// Runs a read in one transaction, so that it sees one state of the store.
+    pub(crate) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection, &mut Shelves) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = lock(&self.idle).pop();
+        let mut reader = match idle {
+            Some(reader) => reader,
+            None => Reader { connection: open_reader(&self.path)?, shelves: Shelves::default() },
+        };
+        let answer = {
+            let transaction = reader.connection.unchecked_transaction().db()?;
+            work(&transaction, &mut reader.shelves)
+        };
+        // A reader that failed may have met damage: it does not come back.
+        if answer.is_ok() {
+            let mut idle = lock(&self.idle);
+            if idle.len() < IDLE_READERS_MAX {
+                idle.push(reader);
+            }
+        }
+        answer
+    }
+}
+
+/// Locks; what a panicking holder left is still whole, since it is only ever a cache.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

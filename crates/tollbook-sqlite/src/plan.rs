@@ -1,0 +1,119 @@
+//! Which rollup answers a query, and which stretches of time are left to be read call by call.
+//!
+//! A rollup row serves when it lies within the range and within one bucket of the answer; whatever
+//! is cut by an end of the range or by a bucket's end is read from the entries instead. This
+//! module must never know what is summed.
+
+use crate::fold::day_span;
+use crate::parts::{Home, home};
+use crate::rollup::{MICROS_PER_HOUR, MICROS_PER_QUARTER};
+use crate::row::{instant, micros};
+use tollbook_store::{Dimension, Interval, StoreError, UsageQuery, Zone, bucket_end, bucket_start};
+use tollbook_types::{TimeRange, Timestamp};
+
+/// A rollup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Hours,
+    Quarters,
+    Days,
+}
+
+/// A half-open stretch of microseconds.
+pub(crate) type Span = (i64, i64);
+
+/// The whole microseconds of a range.
+pub(crate) fn span_of(range: TimeRange) -> Span {
+    let ceiling = |at: Timestamp| {
+        let nanos = at.as_nanosecond();
+        // Every timestamp fits: its range is ±10,000 years.
+        (nanos.div_euclid(1_000) + i128::from(nanos.rem_euclid(1_000) != 0)) as i64
+    };
+    (range.from.map_or(i64::MIN, ceiling), range.to.map_or(i64::MAX, ceiling))
+}
+
+/// The rollup that answers best, if any can.
+pub(crate) fn choose(query: &UsageQuery, (from, to): Span, zone: &Zone) -> Option<Source> {
+    let filtered = query.filters.iter().map(|filter| &filter.dimension);
+    let asked = || query.group_by.iter().chain(filtered.clone());
+    if asked().any(|d| home(d) == Home::Own || *d == Dimension::AgentName) {
+        return None;
+    }
+    let by_model = asked().all(|d| matches!(d, Dimension::Provider | Dimension::Model));
+    let by_project =
+        asked().all(|d| matches!(d, Dimension::Provider | Dimension::Model | Dimension::Project));
+    let meets = |unit: i64| {
+        let whole = |at: i64| {
+            let offset = instant(at).map_or(0, |at| query.zone.to_offset(at).seconds());
+            (i64::from(offset) * 1_000_000) % unit == 0
+        };
+        query.interval == Interval::None || (whole(from) && whole(to))
+    };
+    let same_zone = query.zone == *zone;
+    let days_meet = match query.interval {
+        Interval::None => true,
+        Interval::Hour => false,
+        Interval::Day | Interval::Week | Interval::Month => same_zone,
+    };
+    if by_model && meets(MICROS_PER_HOUR) {
+        return Some(Source::Hours);
+    }
+    if by_project && meets(MICROS_PER_QUARTER) {
+        return Some(Source::Quarters);
+    }
+    match query.interval {
+        _ if days_meet => Some(Source::Days),
+        _ if by_project => Some(Source::Quarters),
+        // Only the days at the ends of weeks and months are cut.
+        Interval::Week | Interval::Month => Some(Source::Days),
+        _ => None,
+    }
+}
+
+/// The stretch that whole rows of a rollup cover, and what is left of the range at its ends.
+pub(crate) fn cut(source: Source, (from, to): Span, zone: &Zone) -> Result<(Span, Vec<Span>), StoreError> {
+    let floor = |at: i64| match source {
+        Source::Hours => Ok((at.div_euclid(MICROS_PER_HOUR) * MICROS_PER_HOUR, MICROS_PER_HOUR)),
+        Source::Quarters => Ok((at.div_euclid(MICROS_PER_QUARTER) * MICROS_PER_QUARTER, MICROS_PER_QUARTER)),
+        Source::Days => day_span(at, zone).map(|(start, end)| (start, end - start)),
+    };
+    let mut whole = (from, to);
+    if from != i64::MIN {
+        let (start, length) = floor(from)?;
+        whole.0 = if start == from { from } else { start + length };
+    }
+    if to != i64::MAX {
+        whole.1 = floor(to)?.0;
+    }
+    if whole.0 >= whole.1 {
+        return Ok(((from, from), vec![(from, to)]));
+    }
+    let ends = [(from, whole.0), (whole.1, to)];
+    Ok((whole, ends.into_iter().filter(|(start, end)| start < end).collect()))
+}
+
+/// The bucket of an answer that instants fall into, remembered from one to the next.
+#[derive(Debug)]
+pub(crate) struct Buckets<'a> {
+    interval: Interval,
+    zone: &'a Zone,
+    now: Span,
+}
+
+impl Buckets<'_> {
+    pub(crate) fn new(query: &UsageQuery) -> Buckets<'_> {
+        let now = if query.interval == Interval::None { (i64::MIN, i64::MAX) } else { (0, 0) };
+        Buckets { interval: query.interval, zone: &query.zone, now }
+    }
+
+    /// The bucket of an instant.
+    pub(crate) fn of(&mut self, at: i64) -> Result<Span, StoreError> {
+        if at < self.now.0 || at >= self.now.1 {
+            let at = instant(at)?;
+            let start = bucket_start(at, self.interval, self.zone).map_or(i64::MIN, micros);
+            let end = bucket_end(at, self.interval, self.zone).map_or(i64::MAX, micros);
+            self.now = (start, end);
+        }
+        Ok(self.now)
+    }
+}

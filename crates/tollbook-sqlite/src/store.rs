@@ -1,0 +1,305 @@
+//! The store itself: opening it, and the two traits.
+
+use crate::amount::SqlAmount;
+use crate::connection::{self, Readers, lock};
+use crate::fault::Db;
+use crate::identity::{find, find_response};
+use crate::meta::{Meta, zone_name};
+use crate::plan::span_of;
+use crate::row::{instant, seq_of};
+use crate::sealed;
+use crate::terms::Shelves;
+use crate::writer::Writer;
+use crate::{audit, calls, schema, usage};
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+use tollbook_store::{
+    Audit, Batch, CallsPage, CallsQuery, Control, ControlStore, EventStore, Gap, Known, Position, RangeSum,
+    Seal, StoreError, StoredCall, UsageQuery, UsageReport, Zone,
+};
+use tollbook_types::{Digest, Identity, OpenCall, ResponseKey, Seq, TimeRange, Timestamp, limits};
+
+/// Frames of the write-ahead log (4 KiB each) at which an append trims it.
+const LOG_FRAMES_MAX: i64 = 8_192;
+/// How long trimming waits for readers to finish.
+const TRIM_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The zone of the day rollup. A store that has another one is changed, which takes a while.
+    pub time_zone: Zone,
+    /// Makes the store if it is not there, under this random name of its ledger.
+    pub create: Option<String>,
+    /// Entries that one query may read one by one.
+    pub raw_rows_max: u64,
+}
+
+impl Options {
+    /// For a store that is there.
+    pub fn new(time_zone: Zone) -> Options {
+        Options { time_zone, create: None, raw_rows_max: limits::RAW_ROWS_MAX }
+    }
+
+    /// For a store that is there or is to be made, for the ledger of this random name.
+    pub fn creating(time_zone: Zone, ledger_id: impl Into<String>) -> Options {
+        Options { create: Some(ledger_id.into()), ..Options::new(time_zone) }
+    }
+}
+
+/// A store in one SQLite file (with `-wal` and `-shm` beside it while it is open).
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    readers: Readers,
+    /// Absent when the store was opened to be read.
+    writer: Option<Mutex<Writer>>,
+    raw_rows_max: u64,
+}
+
+impl SqliteStore {
+    /// Opens a store to write it. There must be no other writer.
+    pub fn open(path: &Path, options: Options) -> Result<SqliteStore, StoreError> {
+        connection::check_library()?;
+        let there = path.try_exists().map_err(|error| StoreError::Io(error.to_string()))?;
+        if !there && options.create.is_none() {
+            return Err(missing(path));
+        }
+        let mut connection = connection::open_writer(path, options.create.is_some())?;
+        let found = schema::format(&connection)?;
+        if found == 0 && options.create.is_none() {
+            return Err(StoreError::Corrupt(format!("{} is empty", path.display())));
+        }
+        connection::begin_writing(&connection)?;
+        schema::migrate(&mut connection)?;
+        if let (None, Some(ledger_id)) = (Meta::load(&connection)?, options.create) {
+            let time_zone = zone_name(&options.time_zone)?;
+            Meta { ledger_id, applied: 0, entries: 0, cutoff: None, time_zone }.save(&connection)?;
+        }
+        let mut writer = Writer::new(connection)?;
+        writer.change_zone(&options.time_zone)?;
+        let readers = Readers::new(path);
+        let raw_rows_max = options.raw_rows_max;
+        Ok(SqliteStore { path: path.to_owned(), readers, writer: Some(Mutex::new(writer)), raw_rows_max })
+    }
+
+    /// Opens a store to read it, also beside a process that writes it.
+    pub fn open_read_only(path: &Path) -> Result<SqliteStore, StoreError> {
+        connection::check_library()?;
+        if !path.try_exists().map_err(|error| StoreError::Io(error.to_string()))? {
+            return Err(missing(path));
+        }
+        let readers = Readers::new(path);
+        readers.read(|connection, _| match schema::format(connection)? {
+            schema::FORMAT => Meta::of(connection).map(drop),
+            older => Err(StoreError::Invalid(format!(
+                "the store has format {older}: it must be opened for writing once to become format {}",
+                schema::FORMAT
+            ))),
+        })?;
+        let raw_rows_max = limits::RAW_ROWS_MAX;
+        Ok(SqliteStore { path: path.to_owned(), readers, writer: None, raw_rows_max })
+    }
+
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection, &mut Shelves) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.readers.read(work)
+    }
+
+    fn write<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let Some(writer) = &self.writer else {
+            return Err(StoreError::Invalid("the store was opened to be read".to_owned()));
+        };
+        work(&mut lock(writer))
+    }
+
+    /// The write-ahead log.
+    fn log_path(&self) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push("-wal");
+        name.into()
+    }
+}
+
+fn missing(path: &Path) -> StoreError {
+    StoreError::Io(format!("there is no store at {}", path.display()))
+}
+
+/// Copies the write-ahead log into the file as far as readers let it, when it has grown.
+fn trim_grown(connection: &Connection) -> Result<(), StoreError> {
+    let frames: i64 = connection
+        .prepare_cached("PRAGMA wal_checkpoint(NOOP)")
+        .db()?
+        .query_row([], |row| row.get(1))
+        .db()?;
+    if frames >= LOG_FRAMES_MAX {
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).db()?;
+    }
+    Ok(())
+}
+
+impl EventStore for SqliteStore {
+    fn position(&self) -> Result<Position, StoreError> {
+        self.read(|connection, _| Meta::of(connection)?.position())
+    }
+
+    fn find(&self, identities: &[Identity]) -> Result<Vec<Option<Known>>, StoreError> {
+        self.read(|connection, shelves| {
+            identities.iter().map(|identity| find(connection, shelves, identity)).collect()
+        })
+    }
+
+    fn find_responses(&self, keys: &[ResponseKey]) -> Result<Vec<Option<(Seq, String)>>, StoreError> {
+        self.read(|connection, shelves| {
+            keys.iter().map(|key| find_response(connection, shelves, key)).collect()
+        })
+    }
+
+    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.write(|writer| {
+            writer.append(batch)?;
+            trim_grown(&writer.connection)
+        })
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        if self.writer.is_none() {
+            return Ok(());
+        }
+        // What stands in the log is safe from here on, whether or not readers let it be copied.
+        match std::fs::File::open(self.log_path()) {
+            Ok(log) => log.sync_all().map_err(|error| StoreError::Io(error.to_string()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StoreError::Io(error.to_string())),
+        }
+        self.write(|writer| {
+            let connection = &writer.connection;
+            connection.busy_timeout(TRIM_TIMEOUT).db()?;
+            let trimmed = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).db();
+            connection.busy_timeout(connection::BUSY_TIMEOUT).db()?;
+            trimmed
+        })
+    }
+
+    fn call(&self, seq: Seq) -> Result<Option<StoredCall>, StoreError> {
+        self.read(|connection, shelves| calls::call(connection, shelves, seq))
+    }
+
+    fn calls_by_id(&self, id: &str) -> Result<Vec<StoredCall>, StoreError> {
+        self.read(|connection, shelves| calls::calls_by_id(connection, shelves, id))
+    }
+
+    fn calls(&self, query: &CallsQuery) -> Result<CallsPage, StoreError> {
+        self.read(|connection, shelves| calls::calls(connection, shelves, query, self.raw_rows_max))
+    }
+
+    fn usage(&self, query: &UsageQuery) -> Result<UsageReport, StoreError> {
+        self.read(|connection, shelves| usage::usage(connection, shelves, query, self.raw_rows_max))
+    }
+
+    fn open_calls(&self) -> Result<Vec<(Seq, OpenCall)>, StoreError> {
+        self.read(|connection, _| sealed::opens(connection))
+    }
+
+    fn gaps(&self) -> Result<Vec<Gap>, StoreError> {
+        self.read(|connection, _| sealed::gaps(connection))
+    }
+
+    fn seals(&self) -> Result<Vec<Seal>, StoreError> {
+        self.read(|connection, _| sealed::seals(connection))
+    }
+
+    fn range_sum(&self, first: Seq, last: Seq) -> Result<RangeSum, StoreError> {
+        let [first, last] = [first, last].map(|seq| i64::try_from(seq).unwrap_or(i64::MAX));
+        self.read(|connection, _| {
+            let sql = "SELECT count(*), sum_i128(cost), sum_digests(digest) FROM entries WHERE seq BETWEEN ?1 AND ?2";
+            let mut statement = connection.prepare_cached(sql).db()?;
+            let (entries, SqlAmount(cost_picos), digest_sum): (i64, _, i64) = statement
+                .query_row([first, last], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .db()?;
+            let sql = "SELECT count(*), sum_digests(digest) FROM adjustments WHERE seq BETWEEN ?1 AND ?2";
+            let mut statement = connection.prepare_cached(sql).db()?;
+            let (adjustments, adjustment_digest_sum): (i64, i64) =
+                statement.query_row([first, last], |row| Ok((row.get(0)?, row.get(1)?))).db()?;
+            Ok(RangeSum {
+                entries: entries.unsigned_abs(),
+                cost_picos,
+                digest_sum: digest_sum.cast_unsigned(),
+                adjustments: adjustments.unsigned_abs(),
+                adjustment_digest_sum: adjustment_digest_sum.cast_unsigned(),
+            })
+        })
+    }
+
+    fn digests(&self, first: Seq, last: Seq) -> Result<Vec<(Seq, Digest)>, StoreError> {
+        let [first, last] = [first, last].map(|seq| i64::try_from(seq).unwrap_or(i64::MAX));
+        self.read(|connection, _| {
+            let sql = "SELECT seq, digest FROM entries WHERE seq BETWEEN ?1 AND ?2";
+            let mut digests = sealed::collect(connection, sql, [first, last], |row| {
+                let seq = row.get(0).db()?;
+                let wrong = |_| StoreError::Corrupt(format!("the digest of entry {seq} is damaged"));
+                Ok((seq_of(seq)?, Digest(row.get(1).map_err(wrong)?)))
+            })?;
+            digests.extend(sealed::adjustment_digests(connection, first, last)?);
+            digests.sort_unstable();
+            Ok(digests)
+        })
+    }
+
+    fn audit(&self) -> Result<Audit, StoreError> {
+        self.read(audit::audit)
+    }
+
+    fn rebuild(&self) -> Result<u64, StoreError> {
+        self.write(Writer::rebuild)
+    }
+
+    fn purge(&self, cutoff: Timestamp) -> Result<u64, StoreError> {
+        self.write(|writer| writer.purge(cutoff))
+    }
+
+    fn extent(&self, range: TimeRange) -> Result<Option<(Timestamp, Timestamp, u64)>, StoreError> {
+        let (from, to) = span_of(range);
+        self.read(|connection, _| {
+            let one = |sql: &'static str| -> Result<Option<i64>, StoreError> {
+                connection.prepare_cached(sql).db()?.query_row([from, to], |row| row.get(0)).db()
+            };
+            let first = one("SELECT min(at) FROM entries WHERE at >= ?1 AND at < ?2")?;
+            let last = one("SELECT max(at) FROM entries WHERE at >= ?1 AND at < ?2")?;
+            let Some((first, last)) = first.zip(last) else { return Ok(None) };
+            let count = match range {
+                TimeRange::ALL => Some(Meta::of(connection)?.entries),
+                _ => one("SELECT count(*) FROM entries WHERE at >= ?1 AND at < ?2")?,
+            };
+            Ok(Some((instant(first)?, instant(last)?, count.unwrap_or(0).unsigned_abs())))
+        })
+    }
+
+    fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let io = |error: std::io::Error| StoreError::Io(format!("{}: {error}", to.display()));
+        // Makes the file, and fails if there is one.
+        std::fs::File::create_new(to).map_err(io)?;
+        let copied = self.read(|connection, _| connection.backup(rusqlite::MAIN_DB, to, None::<fn(_)>).db());
+        let synced =
+            copied.and_then(|()| std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(io));
+        if synced.is_err() {
+            // What is there is no backup; that it cannot be removed changes nothing.
+            let _ = std::fs::remove_file(to);
+        }
+        synced
+    }
+}
+
+impl ControlStore for SqliteStore {
+    fn control(&self, key: &str) -> Result<Option<Control>, StoreError> {
+        self.read(|connection, _| sealed::control_of(connection, key))
+    }
+
+    fn controls(&self, prefix: &str) -> Result<Vec<Control>, StoreError> {
+        self.read(|connection, _| sealed::controls_from(connection, prefix))
+    }
+}

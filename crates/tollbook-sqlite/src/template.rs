@@ -1,0 +1,118 @@
+//! Raw usage texts taken apart: the same members come back call after call and only the numbers
+//! differ, so the text with its numbers cut out (the template) is stored once, the numbers per call.
+//!
+//! The cut is purely textual and restores every byte, whatever the text is. This module must
+//! never know what the members mean.
+
+use crate::pack::{Packer, Unpacker, damaged};
+use tollbook_store::StoreError;
+
+/// Stands for a number without leading zeros.
+const PLAIN: u8 = 1;
+/// Stands for digits that start with zeros, whose count is stored too.
+const PADDED: u8 = 2;
+/// Digits that surely fit 64 bits.
+const DIGITS_MAX: usize = 19;
+/// A longer text is not worth taking apart.
+const TEMPLATE_BYTES_MAX: usize = 4_096;
+
+/// The template of a text; its numbers are appended to `numbers`. `None` when the text cannot be
+/// taken apart, and then `numbers` is as it was.
+pub(crate) fn cut(text: &str, numbers: &mut Packer) -> Option<String> {
+    if text.len() > TEMPLATE_BYTES_MAX || text.bytes().any(|b| b == PLAIN || b == PADDED) {
+        return None;
+    }
+    let bytes = text.as_bytes();
+    let mut template = Vec::with_capacity(bytes.len());
+    let (mut at, mut quoted) = (0, false);
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if quoted || !byte.is_ascii_digit() {
+            template.push(byte);
+            at += 1;
+            if quoted && byte == b'\\' && at < bytes.len() {
+                template.push(bytes[at]);
+                at += 1;
+            } else if byte == b'"' {
+                quoted = !quoted;
+            }
+            continue;
+        }
+        let length = bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let digits = &bytes[at..at + length];
+        at += length;
+        if length > DIGITS_MAX {
+            template.extend_from_slice(digits);
+            continue;
+        }
+        let value = digits.iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
+        if digits[0] == b'0' && length > 1 {
+            template.push(PADDED);
+            numbers.uint(length as u64);
+        } else {
+            template.push(PLAIN);
+        }
+        numbers.uint(value);
+    }
+    // Only whole ASCII runs were replaced by ASCII bytes: what is left is still UTF-8.
+    String::from_utf8(template).ok()
+}
+
+/// The text again.
+pub(crate) fn fill(template: &str, numbers: &mut Unpacker<'_>) -> Result<String, StoreError> {
+    let mut text = String::with_capacity(template.len() + 16);
+    for part in template.split_inclusive([char::from(PLAIN), char::from(PADDED)]) {
+        let bytes = part.as_bytes();
+        match bytes.last() {
+            Some(&PLAIN) => {
+                text.push_str(&part[..part.len() - 1]);
+                text.push_str(&numbers.uint()?.to_string());
+            }
+            Some(&PADDED) => {
+                text.push_str(&part[..part.len() - 1]);
+                let length = usize::try_from(numbers.uint()?).map_err(|_| damaged())?;
+                if length > DIGITS_MAX {
+                    return Err(damaged());
+                }
+                let digits = numbers.uint()?;
+                text.push_str(&format!("{digits:0length$}"));
+            }
+            _ => text.push_str(part),
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn round_trip(text: &str) -> Option<String> {
+        let mut numbers = Packer::default();
+        let template = cut(text, &mut numbers)?;
+        let mut unpacker = Unpacker::new(&numbers.bytes);
+        let back = fill(&template, &mut unpacker).unwrap();
+        assert_eq!(back, text);
+        assert!(unpacker.is_empty());
+        Some(template)
+    }
+
+    #[test]
+    fn the_same_members_have_one_template() {
+        let one =
+            round_trip(r#"{"prompt_tokens":12,"cost":0.00050,"t1":"x 7 \" 8","big":123456789012345678901}"#);
+        let two =
+            round_trip(r#"{"prompt_tokens":3456,"cost":1.07,"t1":"x 7 \" 8","big":123456789012345678901}"#);
+        assert!(one.is_some() && two.is_some());
+        assert_eq!(round_trip("{\"a\":1}"), round_trip("{\"a\":99}"));
+        assert_eq!(round_trip("\u{1}"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_comes_back(text in "(\\PC{0,60}|[0-9.eE+\\-\"\\\\,:{} \n]{0,60})") {
+            round_trip(&text);
+        }
+    }
+}

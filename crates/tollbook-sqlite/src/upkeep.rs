@@ -1,0 +1,168 @@
+//! What is done to the whole store now and then: making rollups anew, dropping old calls.
+
+use crate::fault::Db;
+use crate::fold::day_span;
+use crate::key::local_key;
+use crate::meta::{zone_name, zone_of};
+use crate::rollup::{Cell, Cells, MICROS_PER_HOUR, MICROS_PER_QUARTER};
+use crate::row::{RawRow, micros, row_columns, seq_value};
+use crate::sealed::joins_of;
+use crate::sweep::{STEP, ended};
+use crate::touched::{corrected, each_row};
+use crate::writer::Writer;
+use rusqlite::{Connection, params};
+use std::collections::BTreeSet;
+use tollbook_store::{State, StoreError, Zone};
+use tollbook_types::{Seq, Timestamp};
+
+impl Writer {
+    /// Makes all rollup rows anew that entries are left for. Returns how many there are.
+    pub(crate) fn rebuild(&mut self) -> Result<u64, StoreError> {
+        self.transact(Writer::rebuild_rows)
+    }
+
+    fn rebuild_rows(&mut self) -> Result<u64, StoreError> {
+        let zone = zone_of(&self.meta.time_zone)?;
+        let from = self.meta.cutoff.unwrap_or(i64::MIN);
+        self.drop_rollups(from)?;
+        self.rollups.clear();
+        self.folder = crate::fold::Folder::new(zone.clone());
+        let mut cells = Cells::new();
+        let mut written = 0;
+        let mut settled = i64::MIN;
+        let sql = concat!("SELECT ", row_columns!(), " FROM entries e WHERE e.at >= ?1 ORDER BY e.at");
+        let Writer { connection, folder, shelves, rollups, .. } = self;
+        let mut statement = connection.prepare(sql).db()?;
+        let mut rows = statement.query([from]).db()?;
+        let mut settle = |cells: &mut Cells, upto: i64| {
+            let done: Cells = ended(cells, upto, &zone)?.into_iter().collect();
+            let done: Cells = done.into_iter().filter(|(cell, _)| starts(cell) >= from).collect();
+            written += done.len() as u64;
+            rollups.merge(connection, done)
+        };
+        while let Some(row) = rows.next().db()? {
+            let row = RawRow::read(row)?;
+            if row.at >= STEP.saturating_add(settled) {
+                settled = row.at.div_euclid(STEP) * STEP;
+                settle(&mut cells, settled)?;
+            }
+            let (event, place, state) = corrected(connection, folder, shelves, &row)?;
+            folder.fold(connection, place, &event, &state, &mut cells)?;
+        }
+        settle(&mut cells, i64::MAX)?;
+        Ok(written)
+    }
+
+    fn drop_rollups(&mut self, from: i64) -> Result<(), StoreError> {
+        let after = |unit: i64| from.div_euclid(unit) + i64::from(from.rem_euclid(unit) != 0);
+        let delete =
+            |sql: &'static str, bound: i64| self.connection.prepare_cached(sql).db()?.execute([bound]).db();
+        delete("DELETE FROM hours WHERE hour >= ?1", after(MICROS_PER_HOUR))?;
+        delete("DELETE FROM quarters WHERE quarter >= ?1", after(MICROS_PER_QUARTER))?;
+        delete("DELETE FROM days WHERE day >= ?1", after(1_000_000))?;
+        delete("DELETE FROM day_spans WHERE day >= ?1", after(1_000_000))?;
+        Ok(())
+    }
+
+    /// Puts the days of the rollups into another zone.
+    pub(crate) fn change_zone(&mut self, zone: &Zone) -> Result<(), StoreError> {
+        let name = zone_name(zone)?;
+        if name == self.meta.time_zone {
+            return Ok(());
+        }
+        self.transact(|writer| {
+            writer.meta.time_zone = name;
+            writer.rebuild_rows().map(drop)
+        })
+    }
+
+    /// Drops the calls that occurred before an instant. Returns how many.
+    pub(crate) fn purge(&mut self, cutoff: Timestamp) -> Result<u64, StoreError> {
+        let cutoff = micros(cutoff);
+        if self.meta.cutoff.is_some_and(|known| cutoff <= known) {
+            return Ok(0);
+        }
+        self.transact(|writer| {
+            writer.keep_billed_days(cutoff)?;
+            let gone = drop_entries(writer, cutoff)?;
+            writer.meta.entries -= i64::try_from(gone).unwrap_or(i64::MAX);
+            writer.meta.cutoff = Some(cutoff);
+            Ok(gone)
+        })
+    }
+
+    /// Sums up, as they were billed, the days that are about to lose adjusted entries.
+    fn keep_billed_days(&mut self, cutoff: i64) -> Result<(), StoreError> {
+        let zone = zone_of(&self.meta.time_zone)?;
+        let sql = "SELECT occurred FROM adjustments WHERE occurred < ?1";
+        let adjusted = crate::sealed::collect(&self.connection, sql, [cutoff], |row| row.get(0).db())?;
+        let days: Result<BTreeSet<(i64, i64)>, StoreError> =
+            adjusted.into_iter().map(|at| day_span(at, &zone)).collect();
+        for span in days? {
+            let mut cells = Cells::new();
+            let Writer { connection, folder, shelves, .. } = self;
+            each_row(connection, span.0, span.1, |row| {
+                let entry = row.entry(connection, shelves)?;
+                let state = State::of_entry(&entry);
+                let place = folder.place(connection, &entry.event, &state)?;
+                folder.fold(connection, place, &entry.event, &state, &mut cells)
+            })?;
+            for (cell, sums) in cells {
+                if let Cell::Day { day, who, what, call } = cell {
+                    let cell = Cell::BilledDay { day, who, what, call };
+                    self.rollups.replace(&self.connection, cell, Some(&sums))?;
+                }
+            }
+            let sql = "UPDATE day_spans SET billed = 1 WHERE day = ?1";
+            let day = span.0.div_euclid(1_000_000);
+            self.connection.prepare_cached(sql).db()?.execute([day]).db()?;
+        }
+        Ok(())
+    }
+}
+
+/// The first microsecond of a cell.
+fn starts(cell: &Cell) -> i64 {
+    match cell {
+        Cell::Hour { hour, .. } => hour.saturating_mul(MICROS_PER_HOUR),
+        Cell::Quarter { quarter, .. } => quarter.saturating_mul(MICROS_PER_QUARTER),
+        Cell::Day { day, .. } | Cell::BilledDay { day, .. } => day.saturating_mul(1_000_000),
+    }
+}
+
+fn drop_entries(writer: &mut Writer, cutoff: i64) -> Result<u64, StoreError> {
+    let Writer { connection, shelves, .. } = writer;
+    let mut gone = 0;
+    each_row(connection, i64::MIN, cutoff, |row| {
+        gone += 1;
+        let event = row.entry(connection, shelves)?.event;
+        let seq = seq_value(row.seq)?;
+        drop_key(connection, "DELETE FROM identities WHERE key = ?1 AND seq = ?2", &event.id, seq)?;
+        if let Some(response) = &event.provider_response_id {
+            drop_key(connection, "DELETE FROM responses WHERE key = ?1 AND seq = ?2", response, seq)?;
+        }
+        drop_joins(connection, row.seq)?;
+        if row.version > 0 {
+            let sql = "DELETE FROM adjustments WHERE entry = ?1";
+            connection.prepare_cached(sql).db()?.execute([seq]).db()?;
+        }
+        Ok(())
+    })?;
+    connection.prepare_cached("DELETE FROM entries WHERE at < ?1").db()?.execute([cutoff]).db()?;
+    Ok(gone)
+}
+
+fn drop_joins(connection: &Connection, entry: Seq) -> Result<(), StoreError> {
+    for join in joins_of(connection, entry)? {
+        let seq = seq_value(join.seq)?;
+        let sql = "DELETE FROM identities WHERE key = ?1 AND seq = ?2";
+        drop_key(connection, sql, &join.identity.id, seq)?;
+        connection.prepare_cached("DELETE FROM joins WHERE seq = ?1").db()?.execute([seq]).db()?;
+    }
+    Ok(())
+}
+
+fn drop_key(connection: &Connection, sql: &'static str, id: &str, seq: i64) -> Result<(), StoreError> {
+    connection.prepare_cached(sql).db()?.execute(params![local_key(id), seq]).db()?;
+    Ok(())
+}

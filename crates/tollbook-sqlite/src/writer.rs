@@ -1,0 +1,280 @@
+//! The writer: one batch, one transaction.
+
+use crate::connection::begin_writing;
+use crate::fault::Db;
+use crate::fold::{Folder, Place};
+use crate::identity::{find, put_identity, put_response, with_row};
+use crate::meta::{Meta, zone_of};
+use crate::rollup::{Cells, RollupCache};
+use crate::row::{micros, seq_value};
+use crate::sealed::{self, open_identity, open_key};
+use crate::terms::Shelves;
+use crate::touched::Touched;
+use rusqlite::{Connection, params};
+use std::collections::HashSet;
+use tollbook_store::{Batch, Control, Op, State, StoreError};
+use tollbook_types::{Adjustment, Digest, Entry, Identity, OpenCall, Seq};
+
+/// The connection that writes, and what it remembers.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub connection: Connection,
+    pub folder: Folder,
+    pub shelves: Shelves,
+    pub rollups: RollupCache,
+    pub meta: Meta,
+    /// The keys of the open calls.
+    opens: HashSet<i64>,
+}
+
+impl Writer {
+    /// Takes over a connection to a store that is there and of the present format.
+    pub(crate) fn new(connection: Connection) -> Result<Writer, StoreError> {
+        begin_writing(&connection)?;
+        let meta = Meta::of(&connection)?;
+        let folder = Folder::new(zone_of(&meta.time_zone)?);
+        let (shelves, rollups) = (Shelves::default(), RollupCache::default());
+        let mut writer = Writer { connection, folder, shelves, rollups, meta, opens: HashSet::new() };
+        writer.load_opens()?;
+        Ok(writer)
+    }
+
+    fn load_opens(&mut self) -> Result<(), StoreError> {
+        let keys = sealed::collect(&self.connection, "SELECT key FROM opens", [], |row| row.get(0).db())?;
+        self.opens = keys.into_iter().collect();
+        Ok(())
+    }
+
+    /// Runs some work in a transaction. When it fails, everything is as it was.
+    pub(crate) fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&mut Writer) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE").db()?.execute([]).db()?;
+        let done = work(self).and_then(|answer| {
+            self.meta.save(&self.connection)?;
+            self.connection.prepare_cached("COMMIT").db()?.execute([]).db()?;
+            Ok(answer)
+        });
+        if done.is_err() {
+            self.roll_back();
+        }
+        done
+    }
+
+    fn roll_back(&mut self) {
+        if !self.connection.is_autocommit() {
+            // If even this fails, the next transaction cannot begin and says so.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        self.folder.clear();
+        self.shelves.clear();
+        self.rollups.clear();
+        if let Ok(meta) = Meta::of(&self.connection) {
+            self.meta = meta;
+        }
+        // Without them, closing an open call would be forgotten: better none is taken for closed.
+        if self.load_opens().is_err() {
+            self.opens.clear();
+        }
+    }
+
+    pub(crate) fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let through = seq_value(batch.through)?;
+        if through <= self.meta.applied {
+            let why = format!("position {through} is not above {}", self.meta.applied);
+            return Err(StoreError::Invalid(why));
+        }
+        self.transact(|writer| {
+            let mut cells = Cells::with_capacity(batch.ops.len() * 2);
+            let mut touched = Touched::default();
+            for op in &batch.ops {
+                writer.check_position(op, batch.through)?;
+                writer.apply(op, &mut cells, &mut touched)?;
+            }
+            cells.retain(|cell, _| !touched.contains(cell));
+            writer.rollups.merge(&writer.connection, cells)?;
+            touched.recompute(writer)?;
+            writer.meta.applied = through;
+            Ok(())
+        })
+    }
+
+    fn check_position(&self, op: &Op, through: Seq) -> Result<(), StoreError> {
+        let seq = match op {
+            Op::Entry { seq, .. } | Op::Adjust { seq, .. } | Op::Open { seq, .. } => *seq,
+            Op::Join(join) => join.seq,
+            Op::Control(control) => control.seq,
+            Op::Gap(gap) => gap.seq,
+            Op::Seal(_) => return Ok(()),
+        };
+        if seq_value(seq)? <= self.meta.applied || seq > through {
+            let why = format!("{seq} is not in {}..={through}", self.meta.applied + 1);
+            return Err(StoreError::Invalid(why));
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, op: &Op, cells: &mut Cells, touched: &mut Touched) -> Result<(), StoreError> {
+        match op {
+            Op::Entry { seq, digest, entry } => self.enter(*seq, *digest, entry, cells),
+            Op::Join(join) => {
+                self.refuse_known(&join.identity)?;
+                if with_row(&self.connection, seq_value(join.entry)?, |_| Ok(()))?.is_none() {
+                    return Err(no_entry(join.entry));
+                }
+                self.close(&join.identity)?;
+                put_identity(&self.connection, &join.identity.id, join.seq)?;
+                sealed::put_join(&self.connection, join)
+            }
+            Op::Adjust { seq, digest, adjustment } => self.adjust(*seq, *digest, adjustment, touched),
+            Op::Open { seq, call } => self.open(*seq, call),
+            Op::Control(control) => self.control(control),
+            Op::Gap(gap) => sealed::put_gap(&self.connection, gap),
+            Op::Seal(seal) => sealed::put_seal(&self.connection, seal),
+        }
+    }
+
+    fn refuse_known(&mut self, identity: &Identity) -> Result<(), StoreError> {
+        match find(&self.connection, &mut self.shelves, identity)? {
+            None => Ok(()),
+            Some(known) => {
+                let why =
+                    format!("the identity {:?} is known already, as entry {}", identity.id, known.entry);
+                Err(StoreError::Invalid(why))
+            }
+        }
+    }
+
+    /// Ends the open call that has an identity.
+    fn close(&mut self, identity: &Identity) -> Result<(), StoreError> {
+        if self.opens.is_empty() {
+            return Ok(());
+        }
+        let key = open_key(identity);
+        if self.opens.remove(&key) {
+            sealed::take_open(&self.connection, key)?;
+        }
+        Ok(())
+    }
+
+    fn enter(
+        &mut self,
+        seq: Seq,
+        digest: Digest,
+        entry: &Entry,
+        cells: &mut Cells,
+    ) -> Result<(), StoreError> {
+        let event = &entry.event;
+        let identity = event.identity();
+        self.refuse_known(&identity)?;
+        self.close(&identity)?;
+        let Folder { encoder, interner, .. } = &mut self.folder;
+        let row = encoder.row(&self.connection, interner, entry)?;
+        let sql = "INSERT INTO entries (seq, at, who, what, kind, deal, version, input_tokens, output_tokens,
+            cost, id, digest, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12)";
+        let values = params![
+            seq_value(seq)?,
+            row.at,
+            row.who.id,
+            row.what.id,
+            row.kind.id,
+            row.deal.id,
+            row.input_tokens,
+            row.output_tokens,
+            row.cost_value(),
+            row.id,
+            &digest.0[..],
+            row.body,
+        ];
+        self.connection.prepare_cached(sql).db()?.execute(values).db()?;
+        put_identity(&self.connection, &event.id, seq)?;
+        if let Some(response) = &event.provider_response_id {
+            put_response(&self.connection, response, seq)?;
+        }
+        let place = Place { at: row.at, who: row.who, what: row.what };
+        let kind = row.kind;
+        self.folder.fold_new(&self.connection, place, kind, entry, cells)?;
+        self.meta.entries += 1;
+        Ok(())
+    }
+
+    fn adjust(
+        &mut self,
+        seq: Seq,
+        digest: Digest,
+        adjustment: &Adjustment,
+        touched: &mut Touched,
+    ) -> Result<(), StoreError> {
+        let entry = seq_value(adjustment.entry)?;
+        let found = with_row(&self.connection, entry, |row| {
+            Ok((row.version, row.entry(&self.connection, &mut self.shelves)?.event))
+        })?;
+        let Some((current, event)) = found else { return Err(no_entry(adjustment.entry)) };
+        if let Some(run) = &adjustment.run {
+            let sql = "SELECT 1 FROM adjustments WHERE run = ?1 AND entry = ?2";
+            let made = self.connection.prepare_cached(sql).db()?.exists(params![run, entry]).db()?;
+            if made {
+                let why = format!("run {run:?} has adjusted entry {entry} already");
+                return Err(StoreError::Invalid(why));
+            }
+        }
+        if i64::from(adjustment.version) != current + 1 {
+            let current = u32::try_from(current).unwrap_or(u32::MAX);
+            let (entry, offered) = (adjustment.entry, adjustment.version);
+            return Err(StoreError::Stale { entry, current, offered });
+        }
+        let before = self.state_of(adjustment.entry)?;
+        touched.call(self, &event, &before)?;
+        touched.call(self, &event, &State::of_adjustment(adjustment))?;
+        sealed::put_adjustment(&self.connection, seq, digest, adjustment, micros(event.occurred_at))?;
+        let sql = "UPDATE entries SET version = ?2 WHERE seq = ?1";
+        self.connection.prepare_cached(sql).db()?.execute(params![entry, adjustment.version]).db()?;
+        Ok(())
+    }
+
+    /// The corrected state of an entry that is there.
+    fn state_of(&mut self, entry: Seq) -> Result<State, StoreError> {
+        let latest = sealed::adjustment_at(&self.connection, entry, i64::MAX)?;
+        if let Some((_, _, adjustment)) = latest {
+            return Ok(State::of_adjustment(&adjustment));
+        }
+        let read = with_row(&self.connection, seq_value(entry)?, |row| {
+            Ok(State::of_entry(&row.entry(&self.connection, &mut self.shelves)?))
+        })?;
+        read.ok_or_else(|| no_entry(entry))
+    }
+
+    fn open(&mut self, seq: Seq, call: &OpenCall) -> Result<(), StoreError> {
+        let identity = open_identity(call);
+        self.refuse_known(&identity)?;
+        if !self.opens.insert(open_key(&identity)) {
+            return Err(StoreError::Invalid(format!("the call {:?} is open already", call.id)));
+        }
+        sealed::put_open(&self.connection, seq, call)
+    }
+
+    fn control(&mut self, control: &Control) -> Result<(), StoreError> {
+        let current = sealed::control_version(&self.connection, &control.key)?;
+        if control.version != current + 1 {
+            let why = format!("{:?} is at version {current}", control.key);
+            return Err(StoreError::Invalid(why));
+        }
+        sealed::put_control(&self.connection, control)
+    }
+
+    /// Whether the entries of a time are still all there.
+    pub(crate) fn is_kept(&self, at: i64) -> bool {
+        self.meta.cutoff.is_none_or(|cutoff| at >= cutoff)
+    }
+}
+
+fn no_entry(seq: Seq) -> StoreError {
+    StoreError::Invalid(format!("there is no entry at {seq}"))
+}
+
+/// The number of rows of a statement that counts.
+pub(crate) fn count(connection: &Connection, sql: &'static str) -> Result<u64, StoreError> {
+    let found: Option<i64> = connection.prepare_cached(sql).db()?.query_row([], |row| row.get(0)).db()?;
+    Ok(found.unwrap_or(0).unsigned_abs())
+}

@@ -1,0 +1,3 @@
+//! What the back end promises beyond its unit tests.
+
+mod suite;
