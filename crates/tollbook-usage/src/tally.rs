@@ -28,6 +28,9 @@ enum Sum {
     Lines,
 }
 
+/// A usage object: as it stood, its figures, its steps.
+type Read = (Vec<u8>, Figures, Vec<Iteration>);
+
 /// What has been seen so far.
 #[derive(Debug)]
 pub(crate) struct Tally {
@@ -222,9 +225,13 @@ impl Tally {
             let captured =
                 doc.items().filter(|(slot, _)| wanted.contains(slot)).filter(|(_, c)| *c != b"null");
             for (slot, captured) in captured {
-                if let Some(read) = self.read(captured, kind) {
-                    found = Some((slot, read));
+                let Some(read) = self.read(captured, kind) else { continue };
+                let twice = found.as_ref().is_some_and(|(_, (known, _, _)): &(Slot, Read)| known != captured);
+                if twice && slot == Slot::Usage {
+                    self.inconsistent = true;
+                    self.flag("usage_damaged: usage stands twice");
                 }
+                found = Some((slot, read));
             }
             if found.is_some() {
                 break;
@@ -266,7 +273,7 @@ impl Tally {
     }
 
     /// Reads a usage object; its bill and circumstances are taken note of.
-    fn read(&mut self, captured: &[u8], kind: &str) -> Option<(Vec<u8>, Figures, Vec<Iteration>)> {
+    fn read(&mut self, captured: &[u8], kind: &str) -> Option<Read> {
         let mut duplicates = Vec::new();
         let Some(value) = Value::parse(captured, &mut duplicates) else {
             self.inconsistent = true;

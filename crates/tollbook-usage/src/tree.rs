@@ -82,16 +82,34 @@ pub(crate) struct Node {
     pub members: &'static [(&'static str, &'static Node)],
     /// Wanted items of an array.
     pub items: Option<&'static Node>,
+    /// Sieve of the members' names; most names fail it at once.
+    sieve: u128,
 }
 
 impl Node {
     /// The node of a member, if it is wanted.
     pub fn member(&self, name: &[u8]) -> Option<&'static Node> {
+        if self.sieve & sieve_bit(name) == 0 {
+            return None;
+        }
         self.members.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, node)| *node)
     }
 }
 
-const NONE: Node = Node { slot: None, whole: false, mark: None, entry: false, members: &[], items: None };
+const NONE: Node =
+    Node { slot: None, whole: false, mark: None, entry: false, members: &[], items: None, sieve: 0 };
+
+/// One of 128 bits, by length and both ends of a name.
+const fn sieve_bit(name: &[u8]) -> u128 {
+    let length = name.len();
+    if length == 0 {
+        return 0;
+    }
+    let mixed = length.wrapping_mul(37)
+        ^ (name[0] as usize).wrapping_mul(5)
+        ^ (name[length - 1] as usize).wrapping_mul(11);
+    1 << (mixed & 127)
+}
 
 const fn scalar(slot: Slot) -> Node {
     Node { slot: Some(slot), ..NONE }
@@ -102,7 +120,13 @@ const fn whole(slot: Slot) -> Node {
 }
 
 const fn object(members: &'static [(&'static str, &'static Node)]) -> Node {
-    Node { members, ..NONE }
+    let mut sieve = 0;
+    let mut at = 0;
+    while at < members.len() {
+        sieve |= sieve_bit(members[at].0.as_bytes());
+        at += 1;
+    }
+    Node { members, sieve, ..NONE }
 }
 
 const fn list(items: &'static Node) -> Node {
@@ -121,12 +145,11 @@ const META: Node = whole(Slot::Meta);
 
 const OUTPUT_ITEM: Node = Node {
     mark: Some(Slot::Item),
-    members: &[
+    ..object(&[
         ("type", &scalar(Slot::ItemType)),
         ("action", &object(&[("type", &scalar(Slot::ItemAction))])),
         ("container_id", &scalar(Slot::ItemContainer)),
-    ],
-    ..NONE
+    ])
 };
 const OUTPUT: Node = list(&OUTPUT_ITEM);
 
@@ -162,37 +185,33 @@ const ANSWER: &[(&str, &Node)] = &[
 
 const BATCH_ENTRY: Node = Node {
     entry: true,
-    members: &[
+    ..object(&[
         // Titan's results and xAI's batch results share the name of their list.
         ("tokenCount", &scalar(Slot::ResultCount)),
         ("error", &ERROR),
         ("response", &object(ANSWER)),
         ("batch_result", &object(&[("response", &object(&[("chat_get_completion", &object(ANSWER))]))])),
-    ],
-    ..NONE
+    ])
 };
 const INLINED: Node = object(&[("inlinedResponses", &object(&[("inlinedResponses", &list(&BATCH_ENTRY))]))]);
 
-const RESPONSE: Node = Node {
-    // Ollama's answer text stands under the same name; a string is not wanted.
-    members: &[
-        ("usage", &USAGE),
-        ("usageMetadata", &USAGE),
-        ("model", &MODEL),
-        ("modelVersion", &MODEL),
-        ("id", &ID),
-        ("responseId", &ID),
-        ("service_tier", &TIER),
-        ("status", &STATUS),
-        ("object", &OBJECT),
-        ("output", &OUTPUT),
-        ("error", &ERROR),
-        ("meta", &META),
-        ("background", &scalar(Slot::Background)),
-        ("body", &object(ANSWER)),
-    ],
-    ..NONE
-};
+// Ollama's answer text stands under the same name; a string is not wanted.
+const RESPONSE: Node = object(&[
+    ("usage", &USAGE),
+    ("usageMetadata", &USAGE),
+    ("model", &MODEL),
+    ("modelVersion", &MODEL),
+    ("id", &ID),
+    ("responseId", &ID),
+    ("service_tier", &TIER),
+    ("status", &STATUS),
+    ("object", &OBJECT),
+    ("output", &OUTPUT),
+    ("error", &ERROR),
+    ("meta", &META),
+    ("background", &scalar(Slot::Background)),
+    ("body", &object(ANSWER)),
+]);
 
 const SESSION: Node = object(&[
     ("model", &MODEL),
@@ -208,8 +227,7 @@ const SESSION: Node = object(&[
 ]);
 
 /// What is read of an answer. A top-level array is a list of answers.
-pub(crate) static ANSWERS: Node =
-    Node { members: ROOT, items: Some(&Node { entry: true, members: ROOT, ..NONE }), ..NONE };
+pub(crate) static ANSWERS: Node = Node { items: Some(&Node { entry: true, ..object(ROOT) }), ..object(ROOT) };
 
 const ROOT: &[(&str, &Node)] = &[
     ("usage", &USAGE),
@@ -226,8 +244,7 @@ const ROOT: &[(&str, &Node)] = &[
         "message",
         &Node {
             slot: Some(Slot::ErrorText),
-            members: &[("usage", &USAGE), ("model", &MODEL), ("id", &ID), ("service_tier", &TIER)],
-            ..NONE
+            ..object(&[("usage", &USAGE), ("model", &MODEL), ("id", &ID), ("service_tier", &TIER)])
         },
     ),
     ("delta", &object(&[("usage", &USAGE)])),
@@ -235,8 +252,7 @@ const ROOT: &[(&str, &Node)] = &[
         "choices",
         &list(&Node {
             mark: Some(Slot::Choice),
-            members: &[("finish_reason", &scalar(Slot::Finish)), ("usage", &whole(Slot::UsageAside))],
-            ..NONE
+            ..object(&[("finish_reason", &scalar(Slot::Finish)), ("usage", &whole(Slot::UsageAside))])
         }),
     ),
     ("x_groq", &object(&[("usage", &whole(Slot::UsageAside)), ("error", &ERROR)])),
@@ -316,8 +332,7 @@ pub(crate) static REQUEST: Node = object(&[
         "web_search_options",
         &Node {
             mark: Some(Slot::ToolType),
-            members: &[("search_context_size", &scalar(Slot::SearchContext))],
-            ..NONE
+            ..object(&[("search_context_size", &scalar(Slot::SearchContext))])
         },
     ),
     ("stream_options", &object(&[("include_usage", &scalar(Slot::IncludeUsage))])),

@@ -42,6 +42,11 @@ fn duplicates_and_damage_are_flagged() {
     let reading = chat(r#"{"usage":{"prompt_tokens":1,"prompt_tokens":900,"completion_tokens":3}}"#);
     assert!(reading.inconsistent);
     assert_eq!(reading.flags, ["usage_damaged: prompt_tokens stands twice"]);
+    let reading = chat(
+        r#"{"usage":{"prompt_tokens":1,"completion_tokens":3},"usage":{"prompt_tokens":9,"completion_tokens":3}}"#,
+    );
+    assert_eq!(reading.flags, ["usage_damaged: usage stands twice"]);
+    assert!(reading.inconsistent);
     let reading = chat(r#"{"usage":{"prompt_tokens":1,}}"#);
     assert!(reading.inconsistent && reading.usage.is_none(), "{reading:?}");
     let reading = chat(r#"{"id":"c","usage":{"prompt_tokens":1,"completion_tokens":2}"#);
