@@ -53,7 +53,7 @@ pub fn verify(dir: &DataDir, store: &dyn Store) -> Result<Verification, LedgerEr
     let mut problems = Problems(audit.problems);
 
     let mut comparison = Comparison::new(store, position.applied, position.cutoff);
-    let survey = journal::read(&dir.journal(), 0, |line| comparison.record(line, &mut problems))?;
+    let survey = journal::read(&dir.journal(), |line| comparison.record(line, &mut problems))?;
     comparison.finish(&survey, &mut problems)?;
     found.records = comparison.records;
     found.first = survey.first;

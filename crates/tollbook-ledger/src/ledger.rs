@@ -142,7 +142,8 @@ impl Ledger {
         options: Options,
     ) -> Result<(Ledger, OpenReport), LedgerError> {
         let position = store.position()?;
-        let survey = journal::read(&dir.journal(), Seq::MAX, |_| Ok::<(), LedgerError>(()))?;
+        let from = position.applied + 1;
+        let survey = journal::read_tail(&dir.journal(), from, |_| Ok::<(), LedgerError>(()))?;
         let mut report = OpenReport::default();
         compare(&survey, position.applied, &position.ledger_id, &mut report)?;
         let journal = Journal::open(

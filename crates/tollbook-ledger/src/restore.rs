@@ -27,7 +27,7 @@ pub fn restore(
     inspect: impl Fn(&Path) -> Result<Position, LedgerError>,
 ) -> Result<Restored, LedgerError> {
     let position = inspect(backup)?;
-    let survey = journal::read(&dir.journal(), Seq::MAX, |_| Ok::<(), LedgerError>(()))?;
+    let survey = journal::read(&dir.journal(), |_| Ok::<(), LedgerError>(()))?;
     if let Some(journal) = survey.ledger.as_ref().filter(|journal| **journal != position.ledger_id) {
         return Err(LedgerError::Foreign { journal: journal.clone(), store: position.ledger_id });
     }
@@ -47,7 +47,7 @@ pub fn restore(
 /// makes an empty store with the returned ledger id and opens the ledger. Refused unless the journal
 /// reaches back to its first record.
 pub fn restore_from_journal(_lock: &DirLock, dir: &DataDir) -> Result<(String, Restored), LedgerError> {
-    let survey: Survey = journal::read(&dir.journal(), Seq::MAX, |_| Ok::<(), LedgerError>(()))?;
+    let survey: Survey = journal::read(&dir.journal(), |_| Ok::<(), LedgerError>(()))?;
     let (Some(ledger), Some(first), Some(last)) = (survey.ledger, survey.first, survey.last) else {
         return Err(LedgerError::Invalid("there is no journal to restore from".to_owned()));
     };

@@ -216,7 +216,7 @@ pub fn replay(shared: &Shared, target: Seq) -> Result<u64, LedgerError> {
     let applied = shared.store.position()?.applied;
     let mut group = Vec::with_capacity(limits::GROUP_EVENTS_MAX);
     let mut replayed = 0;
-    journal::read(&shared.dir.journal(), applied + 1, |line| {
+    journal::read_tail(&shared.dir.journal(), applied + 1, |line| {
         if line.seq > target {
             return Ok(());
         }

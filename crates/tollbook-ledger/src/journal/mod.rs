@@ -25,6 +25,8 @@ pub struct Survey {
     pub ledger: Option<String>,
     /// Stretches that are no records, the torn end of the newest segment excepted.
     pub damage: Vec<Damage>,
+    /// Where the newest segment's last valid record ends.
+    pub newest_end: u64,
     /// Bytes of an unfinished write at the very end, which nobody was told of.
     pub torn_bytes: u64,
     /// Numbers that should be there and are not, as inclusive ranges.
@@ -69,13 +71,11 @@ impl Journal {
         let newest = segments(dir)?.pop();
         match newest {
             Some((_, path)) if !store_is_ahead => {
-                let contents = Contents::read(&path)?;
-                let (_, end) = contents.walk(|_, _| Ok::<(), LedgerError>(()))?;
-                if end == 0 {
+                if survey.newest_end == 0 {
                     // Not even its head is there: begin it again.
                     std::fs::remove_file(&path).map_err(at(&path))?;
                 } else {
-                    journal.active = Some(Active::open(path, end)?);
+                    journal.active = Some(Active::open(path, survey.newest_end)?);
                 }
             }
             _ => {}
@@ -199,28 +199,56 @@ pub fn segments(dir: &Path) -> Result<Vec<(Seq, PathBuf)>, LedgerError> {
     Ok(found)
 }
 
-/// Reads all records from number `from` on, in order, and says what the journal looks like. With
-/// `from` past the end it only surveys.
+/// Reads all records, in order, and says what the whole journal looks like.
 pub fn read<E: From<LedgerError>>(
+    dir: &Path,
+    each: impl FnMut(Line<'_>) -> Result<(), E>,
+) -> Result<Survey, E> {
+    read_segments(&segments(dir)?, each)
+}
+
+/// Reads the records from number `from` on, in order, and only the segments that can have any (the
+/// newest one always). What is said of the journal is true of those; `first` is the oldest of all.
+pub fn read_tail<E: From<LedgerError>>(
     dir: &Path,
     from: Seq,
     mut each: impl FnMut(Line<'_>) -> Result<(), E>,
 ) -> Result<Survey, E> {
-    let mut survey = Survey::default();
     let all = segments(dir)?;
-    let newest = all.last().map(|(first, _)| *first);
-    for (first, path) in &all {
+    let oldest = all.first().map(|(first, _)| *first);
+    let skipped = all.iter().skip(1).take_while(|(first, _)| *first <= from).count();
+    let mut survey =
+        read_segments(&all[skipped..], |line| if line.seq >= from { each(line) } else { Ok(()) })?;
+    if skipped > 0 {
+        survey.first = oldest;
+    }
+    Ok(survey)
+}
+
+fn read_segments<E: From<LedgerError>>(
+    segments: &[(Seq, PathBuf)],
+    mut each: impl FnMut(Line<'_>) -> Result<(), E>,
+) -> Result<Survey, E> {
+    let mut survey = Survey::default();
+    let Some((oldest, _)) = segments.first() else { return Ok(survey) };
+    // The number that comes next if nothing is missing.
+    let mut next = *oldest;
+    for (index, (_, path)) in segments.iter().enumerate() {
         let contents = Contents::read(path)?;
         let mut head_seen = false;
         let (mut damage, end) = contents.walk(|line, _| {
             if line.kind == Kind::Segment {
                 head_seen = true;
-                return note_head(&mut survey, line).map_err(E::from);
+                return note_head(&mut survey, &mut next, line).map_err(E::from);
             }
-            note_number(&mut survey, line.seq);
-            if line.seq >= from { each(line) } else { Ok(()) }
+            if next < line.seq {
+                survey.missing.push((next, line.seq - 1));
+            }
+            next = next.max(line.seq + 1);
+            each(line)
         })?;
-        if Some(*first) == newest
+        survey.newest_end = end;
+        if index + 1 == segments.len()
             && let Some(tail) = damage.pop_if(|last| last.from >= end)
         {
             survey.torn_bytes = tail.to - tail.from;
@@ -231,20 +259,20 @@ pub fn read<E: From<LedgerError>>(
         damage.dedup();
         survey.damage.append(&mut damage);
     }
+    survey.last = (next > 1).then(|| next - 1);
+    survey.first = survey.last.map(|_| *oldest);
     Ok(survey)
 }
 
-fn note_head(survey: &mut Survey, line: Line<'_>) -> Result<(), LedgerError> {
+fn note_head(survey: &mut Survey, next: &mut Seq, line: Line<'_>) -> Result<(), LedgerError> {
     let head: SegmentHead =
         serde_json::from_slice(line.body).map_err(|error| LedgerError::Invalid(error.to_string()))?;
     if let Some(lost_from) = head.lost_from {
         survey.known_lost.push((lost_from, line.seq - 1));
-    } else if let Some(last) = survey.last.filter(|last| last + 1 < line.seq) {
-        survey.missing.push((last + 1, line.seq - 1));
+    } else if *next < line.seq {
+        survey.missing.push((*next, line.seq - 1));
     }
-    if line.seq > 1 {
-        survey.last = Some(survey.last.unwrap_or(0).max(line.seq - 1));
-    }
+    *next = line.seq.max(*next);
     match &survey.ledger {
         Some(known) if *known != head.ledger => {
             Err(LedgerError::Foreign { journal: head.ledger, store: known.clone() })
@@ -254,14 +282,6 @@ fn note_head(survey: &mut Survey, line: Line<'_>) -> Result<(), LedgerError> {
             Ok(())
         }
     }
-}
-
-fn note_number(survey: &mut Survey, seq: Seq) {
-    if let Some(last) = survey.last.filter(|last| last + 1 < seq) {
-        survey.missing.push((last + 1, seq - 1));
-    }
-    survey.first.get_or_insert(seq);
-    survey.last = Some(survey.last.unwrap_or(0).max(seq));
 }
 
 /// The number of the newest valid record, read from the end of the newest segment without reading
@@ -303,4 +323,93 @@ pub fn sync_dir(dir: &Path) -> Result<(), LedgerError> {
 /// Whether an I/O error says that there is no room.
 pub fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    fn now() -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn look(dir: &Path) -> Survey {
+        read(dir, |_| Ok::<(), LedgerError>(())).unwrap()
+    }
+
+    fn journal_of(dir: &Path, records: u64) {
+        let mut journal = Journal::open(dir, "l", 1, &look(dir), 0, now()).unwrap();
+        for n in 0..records {
+            journal
+                .append(Kind::Gap, format!("{{\"n\":\"{n}{}\"}}", "x".repeat(40_000)).as_bytes(), now())
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn numbers_go_on_over_segments_and_starts() {
+        let dir = TempDir::new().unwrap();
+        assert_eq!(look(dir.path()), Survey::default());
+        for start in 0..3 {
+            journal_of(dir.path(), 40);
+            let survey = look(dir.path());
+            assert_eq!((survey.first, survey.last), (Some(1), Some(40 * (start + 1))));
+            assert_eq!((&survey.missing[..], &survey.damage[..]), (&[][..], &[][..]));
+            assert_eq!(newest(dir.path()).unwrap(), survey.last);
+        }
+        assert!(segments(dir.path()).unwrap().len() > 3);
+        let mut seen = Vec::new();
+        let tail = read_tail(dir.path(), 100, |line| {
+            seen.push(line.seq);
+            Ok::<(), LedgerError>(())
+        });
+        assert_eq!(seen, (100..=120).collect::<Vec<_>>());
+        assert_eq!((tail.unwrap().first, seen.len()), (Some(1), 21));
+    }
+
+    #[test]
+    fn a_damaged_record_hides_none_behind_it_and_is_named() {
+        let dir = TempDir::new().unwrap();
+        journal_of(dir.path(), 5);
+        let path = segments(dir.path()).unwrap().remove(0).1;
+        let good = std::fs::read(&path).unwrap();
+        let ends: Vec<usize> = memchr::memchr_iter(b'\n', &good).collect();
+        // Inside record 2, at the end of record 2, and the head itself.
+        for (at, missing) in [(ends[1] + 100, vec![(2, 2)]), (ends[2], vec![(2, 2)]), (10, vec![])] {
+            let mut damaged = good.clone();
+            damaged[at] ^= 4;
+            std::fs::write(&path, &damaged).unwrap();
+            let survey = look(dir.path());
+            assert_eq!(survey.last, Some(5), "at {at}");
+            assert_eq!(survey.missing, missing, "at {at}");
+            assert!(!survey.damage.is_empty(), "at {at}");
+        }
+    }
+
+    #[test]
+    fn only_bytes_behind_the_last_valid_record_are_cut() {
+        let dir = TempDir::new().unwrap();
+        journal_of(dir.path(), 3);
+        let path = segments(dir.path()).unwrap().remove(0).1;
+        let mut torn = std::fs::read(&path).unwrap();
+        let end = memchr::memrchr(b'\n', &torn).unwrap();
+        torn[end + 1..end + 11].copy_from_slice(b"{\"v\":1,\"se");
+        std::fs::write(&path, &torn).unwrap();
+        assert_eq!((look(dir.path()).torn_bytes, look(dir.path()).last), (10, Some(3)));
+        journal_of(dir.path(), 1);
+        let survey = look(dir.path());
+        assert_eq!((survey.torn_bytes, survey.last, survey.damage.len()), (0, Some(4), 0));
+    }
+
+    #[test]
+    fn a_store_that_is_ahead_is_passed_and_noted() {
+        let dir = TempDir::new().unwrap();
+        journal_of(dir.path(), 3);
+        let mut journal = Journal::open(dir.path(), "l", 1, &look(dir.path()), 10, now()).unwrap();
+        assert_eq!(journal.append(Kind::Gap, b"{}", now()).unwrap().0, 11);
+        drop(journal);
+        let survey = look(dir.path());
+        assert_eq!((survey.known_lost, survey.missing, survey.last), (vec![(4, 10)], vec![], Some(11)));
+    }
 }
