@@ -33,6 +33,7 @@ mod eventstream;
 mod fees;
 mod gate;
 mod google;
+pub mod import;
 mod json_push;
 mod openai;
 mod reader;
