@@ -47,6 +47,7 @@ pub fn controls(backend: &dyn Backend) {
         store.controls(prefix).must().into_iter().map(|control| control.seq).collect::<Vec<Seq>>()
     };
     assert_eq!(keys("key/"), vec![3, 2, 5]);
+    assert_eq!((keys("key/b"), keys("KEY/")), (vec![5], Vec::new()), "large and small letters differ");
     assert_eq!(keys("key_"), vec![7], "no sign is a wildcard");
     assert_eq!(keys("k%"), vec![6]);
     assert_eq!(keys(""), vec![6, 3, 2, 5, 7, 4]);
@@ -147,6 +148,13 @@ pub fn purge(backend: &dyn Backend) {
     let mut work = Workload::new(36);
     told(&*store, &reference, &mut work, 12);
     let cutoff: Timestamp = "2026-10-01T00:00:00Z".parse().must();
+    for micros in [-1, 0] {
+        let mut entry = work.entry();
+        entry.event.occurred_at = Timestamp::from_microsecond(cutoff.as_microsecond() + micros).must();
+        let batch = work.batch_of(entry);
+        store.append(&batch).must();
+        reference.append(&batch).must();
+    }
     let day = |view, by: Dimension| UsageQuery {
         interval: Interval::Day,
         group_by: vec![by],
