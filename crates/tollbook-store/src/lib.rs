@@ -2,7 +2,7 @@
 //!
 //! [`EventStore`] keeps entries, adjustments, open calls, gaps, seals and rollups; [`ControlStore`]
 //! keeps small versioned documents (rate cards, keys, budgets). The ledger is the only writer. One
-//! [`conformance`] suite says what a back end must do; [`MemoryStore`] is the reference that the
+//! `conformance` suite (a feature) says what a back end must do; [`MemoryStore`] is the reference that the
 //! others are compared with. This crate must never know a driver, HTTP or how a price is made.
 
 mod batch;
