@@ -7,40 +7,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tollbook_pricing::{
-    Model, Pattern, Price, Provider, Rule, Test, Tier, parse_bound, parse_provider, parse_window,
-    write_provider,
+    Model, Price, Provider, Rule, Test, Tier, end_prices, feed_meter, graft, parse_bound, parse_provider,
+    parse_window, regex_test, write_provider,
 };
 use tollbook_types::{Meter, Money, canonical_provider};
 
 const USAGE: &str = "usage: cargo xtask prices FACTS.csv [--checked YYYY-MM-DD] [--out prices]";
 /// The day on which the facts were last compared with their source, unless said otherwise.
 const CHECKED: &str = "2026-11-15";
-
-/// The table's words for units, and the meters that they are.
-const UNITS: &[(&str, Meter)] = &[
-    ("input_mtok", Meter::Input),
-    ("output_mtok", Meter::Output),
-    ("cache_read_mtok", Meter::CacheRead),
-    ("cache_write_mtok", Meter::CacheWrite),
-    ("cache_write_1h_mtok", Meter::CacheWrite1h),
-    ("web_searches_kcount", Meter::WebSearch),
-    ("storage_searches_kcount", Meter::FileSearch),
-    ("input_audio_mtok", Meter::InputAudio),
-    ("audio_hours", Meter::AudioMs),
-    ("input_audio_hours", Meter::AudioMs),
-    ("input_image_mtok", Meter::InputImage),
-    ("cache_image_read_mtok", Meter::CacheReadImage),
-    ("output_image_mtok", Meter::OutputImage),
-    ("output_audio_mtok", Meter::OutputAudio),
-    ("cache_audio_read_mtok", Meter::CacheReadAudio),
-    ("input_document_kpages", Meter::Pages),
-    ("input_video_mtok", Meter::InputVideo),
-    ("output_video_mtok", Meter::OutputVideo),
-    ("input_mchars", Meter::Characters),
-    ("requests_kcount", Meter::Requests),
-    ("output_reasoning_mtok", Meter::Reasoning),
-    ("output_citation_mtok", Meter::Citation),
-];
 
 /// The columns of a row, by name.
 type Row = BTreeMap<String, String>;
@@ -150,18 +124,6 @@ fn model(id: &str, rows: &[&Row]) -> Result<Model, String> {
     Ok(model)
 }
 
-/// Gives every price of one circumstance its end: where the next one begins.
-fn end_prices(prices: &mut [Price]) {
-    let starts: Vec<_> = prices.iter().map(|p| (p.when.clone(), p.daily.clone(), p.from.clone())).collect();
-    for (nth, price) in prices.iter_mut().enumerate() {
-        let later = starts.iter().enumerate().filter(|(other, (when, daily, from))| {
-            let same = *other != nth && *when == price.when && *daily == price.daily;
-            same && from.as_ref().is_some_and(|from| price.from.as_ref().is_none_or(|own| from.at > own.at))
-        });
-        price.to = later.filter_map(|(_, (_, _, from))| from.clone()).min_by_key(|from| from.at);
-    }
-}
-
 /// The prices of one list position: one, and another for annotated pages where they differ.
 fn prices(rows: &[&Row], note: &mut Option<String>) -> Result<Vec<Price>, String> {
     let mut price = blank(rows[0])?;
@@ -182,9 +144,8 @@ fn prices(rows: &[&Row], note: &mut Option<String>) -> Result<Vec<Price>, String
                     Some(format!("Text messages of a session are ${text} per 1,000; no meter counts them."));
             }
             _ => {
-                let known = UNITS.iter().find(|(word, _)| *word == unit);
-                let (_, meter) = known.ok_or_else(|| format!("unknown unit {unit}"))?;
-                set(&mut price, *meter, &row["tier_start_exclusive"], picos(text)?)?;
+                let meter = feed_meter(unit).ok_or_else(|| format!("unknown unit {unit}"))?;
+                set(&mut price, meter, &row["tier_start_exclusive"], picos(text)?)?;
             }
         }
     }
@@ -277,11 +238,7 @@ fn test(text: &str) -> Result<Test, String> {
         "starts_with" => Test::Prefix(lower),
         "ends_with" => Test::Suffix(lower),
         "contains" => Test::Contains(lower),
-        // A look-ahead that forbids something anywhere is a test of its own here.
-        "regex" => match value.strip_prefix("^(?!.*").and_then(|rest| rest.strip_suffix(')')) {
-            Some(forbidden) => Test::NotRegex(Pattern::new(&forbidden.replace("[tT][tT][sS]", "tts"))),
-            None => Test::Regex(Pattern::new(value)),
-        },
+        "regex" => regex_test(value),
         _ => return Err(format!("unknown match rule {word}")),
     })
 }
@@ -303,78 +260,6 @@ fn supplement(providers: &mut Vec<Provider>, folder: &Path) -> Result<(), String
     Ok(())
 }
 
-fn graft(provider: &mut Provider, extra: Provider) {
-    provider.pages = extra.pages;
-    provider.fallback = extra.fallback;
-    provider.strip = extra.strip;
-    provider.fees = extra.fees;
-    provider.aliases = extra.aliases;
-    provider.surcharges = extra.surcharges;
-    for mut added in extra.models {
-        for price in &mut added.prices {
-            price.source.get_or_insert_with(|| extra.source.clone());
-            price.checked.get_or_insert_with(|| extra.checked.clone());
-        }
-        match provider.models.iter_mut().find(|model| model.id == added.id) {
-            Some(model) => graft_model(model, added),
-            None => provider.models.push(added),
-        }
-    }
-}
-
-fn graft_model(model: &mut Model, added: Model) {
-    let known: Vec<String> = model.rules.iter().map(ToString::to_string).collect();
-    model.rules.extend(added.rules.into_iter().filter(|rule| !known.contains(&rule.to_string())));
-    model.note = added.note.or(model.note.take());
-    model.retired |= added.retired;
-    if added.prices.iter().any(|price| !price.daily.is_empty()) {
-        model.prices.retain(|price| price.daily.is_empty());
-    }
-    for price in added.prices {
-        let fees_only = price.is_plain() && price.rates.keys().all(|meter| !meter.is_token());
-        if fees_only {
-            for plain in model.prices.iter_mut().filter(|known| known.is_plain()) {
-                for (meter, picos) in &price.rates {
-                    plain.rates.entry(*meter).or_insert(*picos);
-                }
-            }
-            continue;
-        }
-        make_room(&mut model.prices, &price);
-        model.prices.push(price);
-    }
-    model.prices.sort_by_key(|price| (price.when.clone(), price.from.as_ref().map(|from| from.at)));
-}
-
-/// Cuts the dates of prices for the same circumstance where a hand-kept one counts.
-fn make_room(prices: &mut Vec<Price>, new: &Price) {
-    prices.retain_mut(|old| {
-        if old.when != new.when || old.daily != new.daily || old.days != new.days {
-            return true;
-        }
-        let start = |price: &Price| price.from.as_ref().map(|bound| bound.at);
-        let begins_before = start(old) < start(new);
-        let ends_after = match (&old.to, &new.to) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(old), Some(new)) => old.at > new.at,
-        };
-        if begins_before {
-            let until = new.from.clone();
-            if old.to.as_ref().is_none_or(|to| until.as_ref().is_some_and(|until| to.at > until.at)) {
-                old.to = until;
-            }
-        } else if ends_after {
-            if old.from.as_ref().is_none_or(|from| new.to.as_ref().is_some_and(|to| from.at < to.at)) {
-                old.from.clone_from(&new.to);
-            }
-        } else {
-            return false;
-        }
-        true
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -386,12 +271,5 @@ mod tests {
         assert_eq!(rules.len(), 2);
         assert_eq!(rules[1].to_string(), "prefix gemini-x-preview and not_regex -tts(?:$|-)");
         assert_eq!(super::rules("regex=^a(b|c)$").unwrap()[0].to_string(), "regex ^a(b|c)$");
-    }
-
-    #[test]
-    fn units_are_meters_of_the_price_texts() {
-        for (_, meter) in UNITS {
-            assert_eq!(tollbook_pricing::meter_of(tollbook_pricing::price_key(*meter)), Some(*meter));
-        }
     }
 }

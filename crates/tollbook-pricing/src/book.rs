@@ -374,6 +374,9 @@ impl Book {
         }
         rest = rest.strip_prefix("models/").unwrap_or(rest);
         add(rest);
+        if let Some(dashed) = dashed_date(rest) {
+            add(&dashed);
+        }
         for position in self.index.chain(provider) {
             for prefix in &self.index.at(position).strip {
                 if let Some(rest) = rest.strip_prefix(prefix.as_str()) {
@@ -447,9 +450,19 @@ fn merge(providers: &mut Vec<Provider>, new: Provider) {
         }
         match known.models.iter_mut().find(|old| old.id == model.id) {
             Some(old) => *old = model,
-            None => known.models.push(model),
+            None => {
+                crate::merge::release_names(&mut known.models, &model);
+                known.models.push(model);
+            }
         }
     }
+}
+
+/// `gpt-5.2-20251211` as `gpt-5.2-2025-12-11`: both ways of writing a snapshot's day occur.
+fn dashed_date(name: &str) -> Option<String> {
+    let (head, day) = name.rsplit_once('-')?;
+    let is_day = day.len() == 8 && day.starts_with("20") && day.bytes().all(|b| b.is_ascii_digit());
+    is_day.then(|| format!("{head}-{}-{}-{}", &day[..4], &day[4..6], &day[6..]))
 }
 
 fn fingerprint(provider: &str, model: &str) -> u64 {

@@ -10,9 +10,15 @@
 
 mod book;
 mod card;
+mod check;
 mod embedded;
+mod explain;
+mod genai;
+mod import;
 mod index;
 mod lines;
+mod litellm;
+mod merge;
 mod model;
 mod overrides;
 mod parse;
@@ -25,7 +31,11 @@ mod write;
 
 pub use book::{Book, Match, NoMatch, Query};
 pub use card::Card;
+pub use explain::{Explanation, Lost, NearMiss};
+pub use genai::{feed_meter, regex_test};
+pub use import::{Change, Import};
 pub use lines::{Unpriced, lines};
+pub use merge::{end_prices, graft};
 pub use model::{Alias, Bound, DAYS, Model, Price, Provider, Surcharge, Tier, Window};
 pub use parse::{parse_bound, parse_provider, parse_window};
 pub use problem::Problem;

@@ -1,5 +1,13 @@
 //! The integration tests of the price book: one binary.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)] // These are tests throughout.
 
+mod book;
+mod corpus;
+mod facts;
+mod feeds;
+mod overrides;
+mod properties;
+mod rating;
 mod seeds;
 
 use tollbook_pricing::Query;
