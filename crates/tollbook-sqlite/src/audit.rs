@@ -127,7 +127,6 @@ fn check_entries(
         }
         if let Err(error) = check_entry(connection, shelves, &row, tokens) {
             note(audit, format!("entry {}: {error}", row.seq));
-            continue;
         }
         let folded = corrected(connection, &mut folder, shelves, &row).and_then(|(event, place, state)| {
             folder.fold(connection, place, &event, &state, &mut comparing.cells)

@@ -48,7 +48,7 @@ impl Packer {
         let tail = &bytes[prefix..];
         if prefix < 16
             && tail.len() >= 8
-            && tail.len() % 2 == 0
+            && tail.len().is_multiple_of(2)
             && tail.iter().all(|b| hex_value(*b).is_some())
         {
             self.uint(length | FORM_HEX);

@@ -40,13 +40,14 @@ pub(crate) struct Part {
     known: HashMap<Vec<Option<String>>, u32>,
     values: Vec<Vec<Option<String>>>,
     /// By number of a combination: 0 not asked yet, 1 refused, else the place in `values` plus 2.
-    memo: [Vec<u32>; 2],
+    memo: [Vec<u32>; 3],
 }
 
-/// Which numbers a memo is by: rollup rows and entries may name different combinations.
+/// Which numbers a memo is by: each kind of row names combinations of its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Memo {
-    Rollup,
+    Hours,
+    Days,
     Entry,
 }
 

@@ -97,7 +97,7 @@ pub(crate) fn fold_span(
         folder.fold(connection, place, &event, &state, &mut part)?;
         for (cell, sums) in part.drain() {
             if wanted.is_none_or(|wanted| wanted.contains(&cell)) {
-                all.entry(cell).or_insert_with(Sums::default).add(&sums)?;
+                all.entry(cell).or_default().add(&sums)?;
             }
         }
         Ok(())

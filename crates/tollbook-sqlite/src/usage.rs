@@ -179,7 +179,7 @@ impl Summing<'_> {
             let of = shelves.project.get(connection, project)?;
             let who = self
                 .who
-                .pick_memo(Memo::Rollup, project, |part| Ok(part.pick(|_| of.value.project.as_deref())))?;
+                .pick_memo(Memo::Hours, project, |part| Ok(part.pick(|_| of.value.project.as_deref())))?;
             let Some((who, call)) = who.zip(self.model_place(model)?) else { continue };
             let hash = self.shelves.model.get(connection, model)?.hash;
             let (project, model) = (Named { id: project, hash: of.hash }, Named { id: model, hash });
@@ -192,7 +192,7 @@ impl Summing<'_> {
 
     fn model_place(&mut self, id: i64) -> Result<Option<u32>, StoreError> {
         let (connection, shelves) = (self.connection, &mut *self.shelves);
-        self.call.pick_memo(Memo::Rollup, id, |part| {
+        self.call.pick_memo(Memo::Hours, id, |part| {
             let model = shelves.model.get(connection, id)?;
             Ok(part.pick(|dimension| match dimension {
                 Dimension::Provider => Some(&model.value.provider),
@@ -239,15 +239,15 @@ impl Summing<'_> {
 
     fn day_places(&mut self, who: i64, what: i64, call: i64) -> Result<Option<[u32; 4]>, StoreError> {
         let (connection, shelves) = (self.connection, &mut *self.shelves);
-        let who = self.who.pick_memo(Memo::Rollup, who, |part| {
+        let who = self.who.pick_memo(Memo::Days, who, |part| {
             let who = shelves.who.get(connection, who)?;
             Ok(part.pick(|dimension| who.value.value(dimension)))
         })?;
-        let what = self.what.pick_memo(Memo::Rollup, what, |part| {
+        let what = self.what.pick_memo(Memo::Days, what, |part| {
             let what = shelves.what.get(connection, what)?;
             Ok(part.pick(|dimension| what.value.value(dimension)))
         })?;
-        let call = self.call.pick_memo(Memo::Rollup, call, |part| {
+        let call = self.call.pick_memo(Memo::Days, call, |part| {
             let call = shelves.call.get(connection, call)?;
             Ok(part.pick(|dimension| call.value.value(dimension)))
         })?;
