@@ -140,6 +140,7 @@ impl Reader {
     fn decide(&mut self, framing: Framing, rest: &[u8]) {
         self.framing = framing;
         self.lines = Lines::new(framing == Framing::Events);
+        self.parser.tally.stream = framing.is_stream();
         self.parser.gate = framing.is_stream().then(|| Gate::new(self.request.api));
         let mut sniffed = std::mem::take(&mut self.sniffed);
         if let Some(stripped) = sniffed.strip_prefix(b"\xef\xbb\xbf") {
@@ -189,6 +190,7 @@ impl Reader {
             _ => {}
         }
         let cut = parser.walker.is_inside();
+        parser.tally.open |= cut;
         parser.end_document();
         if cut && end == End::Complete && self.framing == Framing::Json {
             parser.tally.flag("body_malformed: the answer is no whole JSON text");

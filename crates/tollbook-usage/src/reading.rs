@@ -167,8 +167,7 @@ fn legs(tally: &Tally, request: &Request, end: End, reading: &mut Reading) -> Op
     if !tally.legs.is_empty() {
         return Some(tally.legs.clone());
     }
-    let figures = tally.figures.as_ref().or(tally.aside.as_ref()).or(tally.headers.as_ref());
-    let Some(figures) = figures else {
+    let Some(figures) = tally.speaking() else {
         if tally.zero && end == End::Complete && tally.made == 0 {
             let meters = Meters::from_pairs([(Meter::Input, 0), (Meter::Output, 0)]);
             return Some(vec![Leg { model: None, kind: None, meters }]);
@@ -179,10 +178,10 @@ fn legs(tally: &Tally, request: &Request, end: End, reading: &mut Reading) -> Op
         });
     };
     let mut legs = if tally.iterations.is_empty() {
-        let meters = disjoined(figures, provider, reading);
+        let meters = disjoined(&figures, provider, reading);
         vec![Leg { model: None, kind: None, meters }]
     } else {
-        reading.reported = reported(figures, provider);
+        reading.reported = reported(&figures, provider);
         iteration_legs(tally, provider, reading)
     };
     let model = reading.model.as_deref().or(request.model.as_deref()).unwrap_or_default().to_owned();
@@ -291,30 +290,38 @@ fn reported_usage(tally: &Tally, mut legs: Vec<Leg>, written: &Written<'_>, end:
     let unfinished = tally.api == Api::Batch
         && tally.status.as_deref().is_some_and(|status| !is_final(status))
         && tally.legs.is_empty();
-    reading.evidence = if tally.placeholder {
+    let cut = end == End::Cut;
+    let loose = cut && tally.is_loose() && !tally.counts_are_final();
+    let lines = cut && tally.api == Api::BatchResults;
+    let output_open = tally.placeholder || (loose && tally.api.is_text());
+    reading.evidence = if output_open {
         Evidence::Partial
-    } else if reading.provider_cost.is_some() {
+    } else if reading.provider_cost.is_some() && !lines {
         Evidence::ProviderCost
-    } else if unfinished || (end == End::Cut && tally.provisional) {
+    } else if unfinished || loose || lines || (cut && tally.provisional) {
         Evidence::Partial
     } else {
         Evidence::ProviderUsage
     };
-    if tally.placeholder {
-        let meters = &mut legs[0].meters;
-        for meter in [Meter::Output, Meter::Reasoning] {
-            meters.remove(meter);
-        }
-        let model = reading.model.clone().or_else(|| written.request.model.clone()).unwrap_or_default();
-        match written.output(&model) {
-            Some((tokens, estimator)) => {
-                meters.set(Meter::Output, tokens);
-                reading.estimator = Some(estimator.to_owned());
-            }
-            None => reading.flag("output_unknown: the stream ended before its output was counted".to_owned()),
-        }
+    if output_open {
+        open_output(&mut legs[0].meters, written, reading);
     }
     reading.usage = Some(Usage { legs });
+}
+
+/// The output is not counted: what was seen of it is estimated.
+fn open_output(meters: &mut Meters, written: &Written<'_>, reading: &mut Reading) {
+    for meter in [Meter::Output, Meter::Reasoning] {
+        meters.remove(meter);
+    }
+    let model = reading.model.clone().or_else(|| written.request.model.clone()).unwrap_or_default();
+    match written.output(&model) {
+        Some((tokens, estimator)) => {
+            meters.set(Meter::Output, tokens);
+            reading.estimator = Some(estimator.to_owned());
+        }
+        None => reading.flag("output_unknown: the stream ended before its output was counted".to_owned()),
+    }
 }
 
 fn is_final(status: &str) -> bool {

@@ -38,10 +38,16 @@ pub(crate) struct Tally {
     pub provider: String,
     pub figures: Option<Figures>,
     pub iterations: Vec<Iteration>,
-    /// Usage from members that only speak when no usage object does.
-    pub aside: Option<Figures>,
-    /// Figures from response headers, which speak last.
+    /// Bedrock's metrics, which speak when no usage object does.
+    pub metrics: Option<Figures>,
+    /// Counts that stand in no object, which speak after them.
+    pub counts: Option<Figures>,
+    /// Figures from response headers, which fill what the counts lack.
     pub headers: Option<Figures>,
+    /// The last document has no end.
+    pub open: bool,
+    /// The body is a stream of events.
+    pub stream: bool,
     /// A usage object without any count came.
     pub zero: bool,
     /// Added-up turns, transcriptions and lines.
@@ -77,8 +83,11 @@ impl Tally {
             provider: provider.to_owned(),
             figures: None,
             iterations: Vec::new(),
-            aside: None,
+            metrics: None,
+            counts: None,
             headers: None,
+            open: false,
+            stream: false,
             zero: false,
             legs: Vec::new(),
             cost: None,
@@ -105,7 +114,34 @@ impl Tally {
 
     /// Whether figures that will last have been seen.
     pub fn is_settled(&self) -> bool {
-        !self.placeholder && (self.figures.is_some() || !self.legs.is_empty() || self.aside.is_some())
+        let reported = self.figures.is_some() || self.metrics.is_some() || !self.legs.is_empty();
+        !self.placeholder && (reported || self.counts_are_final())
+    }
+
+    /// Whether the loose counts are those of a whole answer. Models on Bedrock count as they go.
+    pub fn counts_are_final(&self) -> bool {
+        let output = self.counts.as_ref().and_then(|counts| counts.get(Field::Output));
+        output.is_some() && self.api != Api::Invoke && !self.open
+    }
+
+    /// The figures that speak: what an object says, else what stands about; headers fill gaps.
+    pub fn speaking(&self) -> Option<Figures> {
+        let body = [&self.figures, &self.metrics, &self.counts].into_iter().flatten().next();
+        let (Some(headers), Some(body)) = (&self.headers, body) else {
+            return body.or(self.headers.as_ref()).cloned();
+        };
+        let mut both = body.clone();
+        for field in [Field::Input, Field::Output] {
+            if let (None, Some(count)) = (both.get(field), headers.get(field)) {
+                both.set(field, headers.name(field), count);
+            }
+        }
+        Some(both)
+    }
+
+    /// Whether only loose counts are known.
+    pub fn is_loose(&self) -> bool {
+        self.figures.is_none() && self.metrics.is_none() && self.headers.is_none() && self.counts.is_some()
     }
 
     pub fn flag(&mut self, flag: &str) {
@@ -210,7 +246,7 @@ impl Tally {
                 self.flag("usage_damaged: a token count is not a whole number");
                 continue;
             };
-            let figures = self.aside.get_or_insert_with(|| Figures::empty(&openai::CHAT));
+            let figures = self.counts.get_or_insert_with(|| Figures::empty(&openai::CHAT));
             let known = if add { figures.or_zero(field) } else { 0 };
             let name = if field == Field::Input { "prompt count" } else { "output count" };
             figures.set(field, name, known.saturating_add(count));
@@ -240,7 +276,7 @@ impl Tally {
         let Some((slot, (captured, figures, steps))) = found else { return };
         if slot == Slot::Metrics {
             // The model's own figures say more, where there are any.
-            self.aside = Some(figures);
+            self.metrics = Some(figures);
             self.keep_raw(&captured, false);
             return;
         }
@@ -321,6 +357,10 @@ impl Tally {
     }
 
     fn is_provisional(&self, doc: &Doc, shape: &str) -> bool {
+        if doc.malformed && self.stream {
+            // An event without its end: what would say that it is the last may be missing.
+            return true;
+        }
         let finished = doc.last(Slot::Finish).is_some();
         match shape {
             "google_metadata" => self.api == Api::GenerateContent && !finished,

@@ -5,10 +5,11 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use tollbook_types::{Evidence, Meter, Meters};
-use tollbook_usage::{End, Reading, Request};
+use tollbook_usage::{Api, End, Reading, Request};
 
 /// Deliberate differences, each explained in docs/usage-differences.md.
 const DELIBERATE: &[&str] = &[
+    "bedrock-invoke-n-3cfd45700b",
     "google-interactions-n-3cc3ad2ae7",
     "google-interactions-s-0d209f64f1",
     "openai-audio_transcription-n-f52fa8c221",
@@ -166,8 +167,8 @@ fn totals(meters: &Meters) -> BTreeMap<String, u64> {
     .collect()
 }
 
-/// What differs, in words; empty when nothing does.
-fn difference(case: &Case, reading: &Reading) -> Vec<String> {
+/// What differs, in words; empty when nothing does. Figures that nobody expected come second.
+fn difference(case: &Case, reading: &Reading) -> (Vec<String>, Vec<String>) {
     let mut wanted: BTreeMap<String, u64> = case
         .usage()
         .into_iter()
@@ -187,13 +188,16 @@ fn difference(case: &Case, reading: &Reading) -> Vec<String> {
             .max(call("google_search_queries"))
             .max(call("grounded_prompt"));
         if (searches > 0) != (known > 0) || searches > known {
-            return vec![format!("web searches: {searches}, expected {known}")];
+            return (vec![format!("web searches: {searches}, expected {known}")], Vec::new());
         }
     }
     let mut out = Vec::new();
+    let mut more = Vec::new();
     for key in wanted.keys().chain(found.keys()).collect::<std::collections::BTreeSet<_>>() {
         let (a, b) = (found.get(key).copied(), wanted.get(key).copied());
-        if a != b {
+        if b.is_none() && !case.usage().is_some_and(|usage| usage.contains_key(key)) {
+            more.push(format!("{key}: {a:?}, expected nothing"));
+        } else if a != b {
             out.push(format!("{key}: {a:?}, expected {b:?}"));
         }
     }
@@ -202,7 +206,7 @@ fn difference(case: &Case, reading: &Reading) -> Vec<String> {
         out.push(format!("file searches: {files}"));
     }
     out.extend(leg_difference(case, reading));
-    out
+    (out, more)
 }
 
 fn leg_difference(case: &Case, reading: &Reading) -> Option<String> {
@@ -227,7 +231,7 @@ fn recorded_answers_are_read_as_expected() {
     let mut differences = Vec::new();
     for case in corpus.iter().filter(|case| case.usage().is_some()) {
         let reading = case.answer.read();
-        let difference = difference(case, &reading);
+        let (difference, more) = difference(case, &reading);
         let known = reading.evidence >= Evidence::Partial && reading.free.is_none();
         let equal = difference.is_empty() && known;
         if case.is_firm() {
@@ -237,9 +241,8 @@ fn recorded_answers_are_read_as_expected() {
             rest += 1;
             rest_equal += usize::from(equal);
         }
-        if !equal {
-            differences
-                .push(format!("{} {:?} {difference:?} {:?}", case.id, reading.evidence, reading.flags));
+        if !equal || !more.is_empty() {
+            differences.push(format!("{} {difference:?} {more:?} {:?}", case.id, reading.flags));
         }
     }
     println!("firm equal {firm_equal}/{firm}, rest equal {rest_equal}/{rest}");
@@ -303,8 +306,8 @@ fn recorded_answers_read_the_same_at_every_split() {
     for case in corpus() {
         let whole = case.answer.read();
         let body = &case.answer.body;
-        // Every byte of short bodies, about sixty places of long ones, and byte by byte.
-        let step = (body.len() / 60).max(1);
+        // Every byte of short bodies, a hundred places of long ones, and byte by byte.
+        let step = if body.len() <= 1_024 { 1 } else { body.len() / 100 };
         for at in (0..=body.len()).step_by(step) {
             let (head, tail) = body.split_at(at);
             let reading = case.answer.read_chunks([head, tail].into_iter(), End::Complete);
@@ -318,20 +321,22 @@ fn recorded_answers_read_the_same_at_every_split() {
 }
 
 #[test]
-fn a_cut_answer_never_claims_more_than_the_whole() {
-    for case in corpus().iter().filter(|case| case.usage().is_some() && case.is_firm()) {
+fn a_cut_answer_claims_the_whole_or_less_than_certainty() {
+    for case in corpus().iter().filter(|case| case.usage().is_some()) {
         let whole = case.answer.read();
         let (Some(usage), false) = (&whole.usage, whole.inconsistent) else { continue };
         let all = usage.total();
         let body = &case.answer.body;
-        for at in (0..body.len()).step_by((body.len() / 12).max(1)) {
+        for at in (0..body.len()).step_by((body.len() / 40).max(1)) {
             let cut = case.answer.read_cut(at);
-            if cut.evidence >= Evidence::ProviderUsage
-                && cut.free.is_none()
-                && let Some(usage) = cut.usage
+            let turns = case.answer.request.api == Api::Realtime;
+            if let (true, None, Some(usage)) = (cut.evidence >= Evidence::ProviderUsage, cut.free, &cut.usage)
             {
                 let total = usage.total();
-                assert!(total.output_tokens() <= all.output_tokens(), "{} cut at {at}", case.id);
+                let tokens = (total.input_tokens(), total.output_tokens());
+                let same = tokens == (all.input_tokens(), all.output_tokens());
+                let less = turns && tokens.0 <= all.input_tokens() && tokens.1 <= all.output_tokens();
+                assert!(same || less, "{} cut at {at}: {cut:?}", case.id);
             }
         }
     }

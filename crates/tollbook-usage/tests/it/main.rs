@@ -9,5 +9,7 @@
 mod cases;
 mod chunking;
 mod corpus;
+mod dialects;
 mod hostile;
+mod import;
 mod support;
