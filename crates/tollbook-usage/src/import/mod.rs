@@ -5,6 +5,7 @@
 //! [`Problem`]s. It must never know directories, files, the ledger or prices: whoever calls walks
 //! the folders, and whoever records decides what is a duplicate.
 
+mod answers;
 pub mod claude_code;
 pub mod codex;
 pub mod json_lines;
@@ -13,6 +14,7 @@ pub mod litellm;
 pub mod native;
 pub mod problem;
 mod quantities;
+pub mod recorded;
 mod rows;
 mod text;
 

@@ -4,12 +4,14 @@
 //! refused with its name and what was probably meant, since a number that is silently wrong is
 //! worse than one that is missing. All problems of an event are told at once.
 
-use super::Context;
 use super::problem::{Problem, below, code, meant};
 use super::quantities::{quantity, read_meters, read_usage};
-use super::text;
+use super::{Context, answers, text};
+use crate::reader::ResponseHead;
+use crate::reading::Reading;
+use crate::request::Request;
 use serde_json::{Map, Value};
-use tollbook_types::limits::{ERROR_BYTES_MAX, ID_BYTES_MAX, METADATA_BYTES_MAX, NAME_BYTES_MAX, TAGS_MAX};
+use tollbook_types::limits::{ID_BYTES_MAX, METADATA_BYTES_MAX, NAME_BYTES_MAX, TAGS_MAX};
 use tollbook_types::{
     Attribution, CacheHit, Conditions, Content, Event, Evidence, FreeReason, Meters, Money, ProviderCost,
     Status, Timestamp, Usage, canonical_provider, floor_to_micros, json, parse_instant,
@@ -80,7 +82,7 @@ pub fn parse_value(value: &Value, ctx: &Context<'_>) -> Result<Event, Vec<Proble
     let Value::Object(members) = value else {
         return Err(vec![Problem::new(code::FIELD_INVALID, "an event is an object")]);
     };
-    let mut reader = Members { map: members, problems: Vec::new() };
+    let mut reader = Members::new(members);
     for name in members.keys().filter(|name| !MEMBERS.contains(&name.as_str())) {
         reader.problems.push(unknown(name));
     }
@@ -102,41 +104,45 @@ fn unknown(name: &str) -> Problem {
 /// Reads everything, so that all problems are found; `None` when there is one that leaves no event.
 fn read(members: &mut Members<'_>, ctx: &Context<'_>) -> Option<Event> {
     let id = members.id();
-    let (occurred_at, told_at) = occurred_at(members, ctx);
+    let told_at = told_instant(members, "occurred_at", ctx);
     let provider = members.name("provider").map(|provider| canonical_provider(&provider));
-    let model = members.name("model");
+    let (named, request_model, api) =
+        (members.name("model"), members.name("request_model"), members.name("api"));
     let what = quantities(members);
-    let provider_cost = provider_cost(members);
+    let told_cost = provider_cost(members);
     let cache_hit = cache_hit(members);
     let status = status(members);
     let http_status = http_status(members);
     let error = members.error();
-    let conditions = conditions(members);
+    let told_conditions = conditions(members);
     let attribution = members.attribution();
     if provider.is_none() {
         members.missing("provider");
     }
+    let asked = request_model.as_deref().or(named.as_deref());
+    let answer = response(members, provider.as_deref(), api.as_deref(), asked, http_status);
+    let model = named.or_else(|| answer.as_ref().and_then(|answer| answer.model.clone()));
     if model.is_none() {
         members.missing("model");
     }
-    let known = Known { what: &what, bill: provider_cost.is_some(), hit: cache_hit.is_some(), status };
+    let known = Known { told: what.told, bill: told_cost.is_some(), hit: cache_hit.is_some(), status };
     let (evidence, free) = grounds(members, &known);
-    let event = Event {
+    let mut event = Event {
         id: id?,
         source: ctx.source.to_owned(),
-        occurred_at,
+        occurred_at: floor_to_micros(ctx.at.or(told_at).unwrap_or(ctx.now)),
         provider: provider?,
         model: model?,
-        request_model: members.name("request_model"),
-        api: members.name("api"),
+        request_model,
+        api,
         status: status.unwrap_or_default(),
         error,
         http_status,
         usage: what.found.map(Usage::one),
         evidence,
         free,
-        provider_cost,
-        conditions,
+        provider_cost: told_cost,
+        conditions: told_conditions,
         provider_response_id: members.name("provider_response_id"),
         attribution,
         latency_ms: members.count("latency_ms"),
@@ -150,7 +156,57 @@ fn read(members: &mut Members<'_>, ctx: &Context<'_>) -> Option<Event> {
         hold_id: members.name("hold_id"),
         content: content(members.map, told_at),
     };
+    if let Some(answer) = answer {
+        take_over(&mut event, answer);
+    }
     Some(event)
+}
+
+/// Reads the provider's answer that was sent along.
+fn response(
+    members: &mut Members<'_>,
+    provider: Option<&str>,
+    api: Option<&str>,
+    model: Option<&str>,
+    http_status: Option<u16>,
+) -> Option<Reading> {
+    let body = match members.get("response")? {
+        Value::String(text) => text.clone(),
+        value @ (Value::Object(_) | Value::Array(_)) => value.to_string(),
+        _ => {
+            members.problem(code::FIELD_INVALID, "response", "must be the body, as JSON or as a text");
+            return None;
+        }
+    };
+    let Some(path) = answers::path_of(api, provider?) else {
+        members.problem(code::FIELD_INVALID, "api", "is not known; leave it out, or name one such as chat");
+        return None;
+    };
+    let request = Request::facts(provider?, "POST", path, model, None);
+    let head = ResponseHead { status: http_status.unwrap_or(200), content_type: None, headers: &[] };
+    Some(answers::read(&request, &head, body.as_bytes()))
+}
+
+/// What the answer says, where the event itself does not say it.
+fn take_over(event: &mut Event, answer: Reading) {
+    event.usage = answer.usage;
+    event.free = answer.free;
+    if event.provider_cost.is_none() {
+        event.provider_cost = answer.provider_cost;
+        event.evidence = answer.evidence;
+    }
+    for (name, value) in answer.conditions {
+        event.conditions.entry(name).or_insert(value);
+    }
+    event.error = event.error.take().or_else(|| answer.error.as_deref().and_then(text::error));
+    if event.error.is_some() && event.status == Status::Ok {
+        event.status = Status::UpstreamError;
+    }
+    event.provider_response_id = event.provider_response_id.take().or(answer.provider_response_id);
+    event.flags = answer.flags;
+    event.inconsistent = answer.inconsistent;
+    event.raw_usage = answer.raw_usage;
+    event.estimator = answer.estimator;
 }
 
 /// The digest of what was sent, in one form: the same call sent again gives the same digest.
@@ -165,29 +221,21 @@ fn content(members: &Map<String, Value>, told_at: Option<Timestamp>) -> Content 
     text::content(sent)
 }
 
-/// When it happened, and what the event itself says of that.
-fn occurred_at(members: &mut Members<'_>, ctx: &Context<'_>) -> (Timestamp, Option<Timestamp>) {
-    const POINTER: &str = "/occurred_at";
-    let told = match members.get("occurred_at") {
-        None => None,
-        Some(Value::String(text)) => match parse_instant(text) {
+/// The instant that a member tells; it is checked against the clock unless the context sets one.
+pub(super) fn told_instant(members: &mut Members<'_>, name: &str, ctx: &Context<'_>) -> Option<Timestamp> {
+    let detail = match members.get(name)? {
+        Value::String(text) => match parse_instant(text) {
             Ok(at) => {
                 let refused = ctx.refuse(at).filter(|_| ctx.at.is_none());
-                members.problems.extend(refused.map(|problem| problem.pointed(POINTER)));
-                Some(at)
+                members.problems.extend(refused.map(|problem| problem.pointed(&below("", name))));
+                return Some(at);
             }
-            Err(detail) => {
-                members.problem(code::TIMESTAMP_INVALID, "occurred_at", &detail);
-                None
-            }
+            Err(detail) => detail,
         },
-        Some(_) => {
-            let detail = "must be a text such as \"2026-11-22T10:30:45Z\"";
-            members.problem(code::TIMESTAMP_INVALID, "occurred_at", detail);
-            None
-        }
+        _ => "must be a text such as \"2026-11-22T10:30:45Z\"".to_owned(),
     };
-    (floor_to_micros(ctx.at.or(told).unwrap_or(ctx.now)), told)
+    members.problem(code::TIMESTAMP_INVALID, name, &detail);
+    None
 }
 
 /// What was used, as far as it was told and could be read.
@@ -217,23 +265,23 @@ fn quantities(members: &mut Members<'_>) -> Quantities {
     what
 }
 
-struct Known<'a> {
-    what: &'a Quantities,
+struct Known {
+    told: usize,
     bill: bool,
     hit: bool,
     status: Option<Status>,
 }
 
 /// How the usage is known, or why there is none.
-fn grounds(members: &mut Members<'_>, known: &Known<'_>) -> (Evidence, Option<FreeReason>) {
-    if known.hit && (known.what.told > 0 || known.bill) {
+fn grounds(members: &mut Members<'_>, known: &Known) -> (Evidence, Option<FreeReason>) {
+    if known.hit && (known.told > 0 || known.bill) {
         let detail = "a call that the cache answered has neither usage nor cost";
         members.problem(code::FIELD_INVALID, "cache_hit", detail);
     }
     if known.bill {
         return (Evidence::ProviderCost, None);
     }
-    if known.what.told > 0 {
+    if known.told > 0 {
         return (Evidence::ProviderUsage, None);
     }
     if known.hit {
@@ -339,27 +387,31 @@ fn conditions(members: &mut Members<'_>) -> Conditions {
 }
 
 /// The members of an object on their way into an event; null is absent.
-struct Members<'a> {
+pub(super) struct Members<'a> {
     map: &'a Map<String, Value>,
-    problems: Vec<Problem>,
+    pub problems: Vec<Problem>,
 }
 
 impl<'a> Members<'a> {
-    fn get(&self, name: &str) -> Option<&'a Value> {
+    pub fn new(map: &'a Map<String, Value>) -> Members<'a> {
+        Members { map, problems: Vec::new() }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&'a Value> {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
-    fn problem(&mut self, code: &'static str, name: &str, detail: &str) {
+    pub fn problem(&mut self, code: &'static str, name: &str, detail: &str) {
         self.problems.push(Problem::at(code, below("", name), detail));
     }
 
-    fn missing(&mut self, name: &str) {
+    pub fn missing(&mut self, name: &str) {
         if self.get(name).is_none() {
             self.problem(code::FIELD_MISSING, name, "has to be there");
         }
     }
 
-    fn id(&mut self) -> Option<String> {
+    pub fn id(&mut self) -> Option<String> {
         let detail = match self.get("id") {
             Some(Value::String(id)) if id.is_empty() => "must not be empty",
             Some(Value::String(id)) if id.len() > ID_BYTES_MAX => "longer than 255 bytes",
@@ -376,7 +428,7 @@ impl<'a> Members<'a> {
     }
 
     /// A short text without control characters.
-    fn name(&mut self, name: &str) -> Option<String> {
+    pub fn name(&mut self, name: &str) -> Option<String> {
         let (code, detail) = match self.get(name)? {
             Value::String(text) => match name_problem(text) {
                 None => return Some(text.clone()),
@@ -388,7 +440,7 @@ impl<'a> Members<'a> {
         None
     }
 
-    fn count(&mut self, name: &str) -> Option<u64> {
+    pub fn count(&mut self, name: &str) -> Option<u64> {
         match quantity(self.get(name)?, &below("", name)) {
             Ok(count) => Some(count),
             Err(problem) => {
@@ -401,7 +453,7 @@ impl<'a> Members<'a> {
     /// The error as text; a long one is cut, since no call goes unrecorded for its error's sake.
     fn error(&mut self) -> Option<String> {
         match self.get("error")? {
-            Value::String(error) => text::tidy(error, ERROR_BYTES_MAX),
+            Value::String(error) => text::error(error),
             _ => {
                 self.problem(code::FIELD_INVALID, "error", "must be a text");
                 None
@@ -460,7 +512,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn attribution(&mut self) -> Attribution {
+    pub fn attribution(&mut self) -> Attribution {
         Attribution {
             project: self.name("project"),
             customer: self.name("customer"),

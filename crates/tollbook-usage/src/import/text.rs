@@ -1,7 +1,7 @@
 //! Small helpers over text and JSON values that every parser here shares.
 
 use serde_json::{Map, Value};
-use tollbook_types::limits::NAME_BYTES_MAX;
+use tollbook_types::limits::{ERROR_BYTES_MAX, NAME_BYTES_MAX};
 use tollbook_types::{Content, Digest, json};
 
 /// The text without control characters, cut to `bytes_max` at a character; `None` when nothing is left.
@@ -21,6 +21,11 @@ pub(crate) fn tidy(text: &str, bytes_max: usize) -> Option<String> {
 /// A foreign name made fit to be a dimension.
 pub(crate) fn name(text: &str) -> Option<String> {
     tidy(text, NAME_BYTES_MAX)
+}
+
+/// A foreign error text made fit to be kept.
+pub(crate) fn error(text: &str) -> Option<String> {
+    tidy(text, ERROR_BYTES_MAX)
 }
 
 /// A member's text, if it is one and not empty.
