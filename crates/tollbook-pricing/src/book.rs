@@ -277,7 +277,7 @@ impl Book {
         {
             return Arc::clone(&found.candidates);
         }
-        let candidates = Arc::new(self.gather(provider, model));
+        let candidates = Arc::new(self.gather(provider, model, false));
         if provider.len() + model.len() <= REMEMBERED_NAME_BYTES
             && let Ok(mut known) = self.candidates.write()
         {
@@ -293,7 +293,8 @@ impl Book {
         candidates
     }
 
-    fn gather(&self, provider: &str, model: &str) -> Candidates {
+    /// What a name can stand for; with `all`, also what a more specific rule excludes.
+    pub(crate) fn gather(&self, provider: &str, model: &str, all: bool) -> Candidates {
         let provider = canonical_provider(provider);
         let names = self.names(&provider, model);
         let mut list = Vec::new();
@@ -304,10 +305,10 @@ impl Book {
                 let target = alias.provider.clone().unwrap_or_else(|| provider.clone());
                 let names = self.names(&target, &alias.model);
                 self.gather_own(&target, &names, via, &mut list);
-                self.gather_book(&target, &names, via, &mut list);
+                self.gather_book(&target, &names, via, all, &mut list);
             }
         }
-        self.gather_book(&provider, &names, Via::Name, &mut list);
+        self.gather_book(&provider, &names, Via::Name, all, &mut list);
         Candidates { adjusts: self.adjusts_for(&provider, &names, &list), list }
     }
 
@@ -323,7 +324,7 @@ impl Book {
         list.extend(ranked.into_iter().map(|(_, nth)| Candidate { target: Target::Own(nth), via }));
     }
 
-    fn gather_book(&self, provider: &str, names: &[String], via: Via, list: &mut Vec<Candidate>) {
+    fn gather_book(&self, provider: &str, names: &[String], via: Via, all: bool, list: &mut Vec<Candidate>) {
         for position in self.index.chain(provider) {
             let aliases = self.index.at(position).aliases.iter().enumerate().take(usize::from(u16::MAX));
             for (nth, alias) in aliases.filter(|(_, alias)| names.contains(&alias.name)) {
@@ -334,7 +335,8 @@ impl Book {
                 }
             }
             // The name as it stands counts before what is left of it without a prefix.
-            let hits = names.iter().map(|name| self.index.hits(position, name)).find(|hits| !hits.is_empty());
+            let hits =
+                names.iter().map(|name| self.index.hits(position, name, all)).find(|hits| !hits.is_empty());
             let hits = hits.into_iter().flatten();
             list.extend(hits.map(|hit| Candidate { target: Target::Book(hit), via }));
         }

@@ -66,7 +66,7 @@ impl Book {
             Ok(found) if found.requested => query.request_model.unwrap_or(query.model),
             _ => query.model,
         };
-        let candidates = self.candidates(query.provider, name);
+        let candidates = self.gather(query.provider, name, true);
         let mut won = false;
         for candidate in &candidates.list {
             let is_winner = found.as_ref().is_ok_and(|found| {

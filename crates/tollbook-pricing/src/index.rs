@@ -89,8 +89,9 @@ impl Index {
     }
 
     /// The models of one provider that a name, in lower case, matches: best rule first, one hit
-    /// each. Equal rules keep the book's order.
-    pub fn hits(&self, provider: u16, name: &str) -> Vec<Hit> {
+    /// each. Equal rules keep the book's order. Where a name is exactly a model's, other rules are
+    /// tried only if `all` are wanted: expressions cost time when they are first used.
+    pub fn hits(&self, provider: u16, name: &str, all: bool) -> Vec<Hit> {
         let mut hits: Vec<Hit> = Vec::new();
         let mut push = |model: u16, rule: u16| {
             if !hits.iter().any(|hit| hit.model == model) {
@@ -99,6 +100,9 @@ impl Index {
         };
         if let Some(exact) = self.exact[usize::from(provider)].get(name) {
             exact.iter().for_each(|(model, rule)| push(*model, *rule));
+            if !all {
+                return hits;
+            }
         }
         for open in &self.other[usize::from(provider)] {
             let rule = &self.rules[usize::from(provider)][usize::from(open.model)][usize::from(open.rule)];

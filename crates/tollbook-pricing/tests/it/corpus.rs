@@ -51,7 +51,10 @@ fn cached(body: &Value, modality: &str) -> u64 {
 fn meters(usage: &Value, body: &str) -> Meters {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     let get = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
-    let image = cached(&body, "IMAGE").min(get("input_image_tokens"));
+    // Where the parts exceed the whole, the images are among the cached tokens.
+    let parts = get("cache_read_tokens") + get("input_image_tokens");
+    let overlap = parts.saturating_sub(get("input_tokens"));
+    let image = cached(&body, "IMAGE").max(overlap).min(get("input_image_tokens"));
     let audio = cached(&body, "AUDIO").min(get("input_audio_tokens"));
     let written = get("cache_write_tokens");
     let inside = get("cache_read_tokens")
