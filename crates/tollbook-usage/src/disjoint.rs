@@ -86,28 +86,25 @@ struct Whole<'a> {
     name: &'static str,
     quantity: u64,
     left: u64,
-    taken: String,
+    taken: Vec<&'static str>,
     taken_quantity: u64,
     out: &'a mut Disjoint,
 }
 
 impl Whole<'_> {
     /// Takes a part out; more than is left is flagged, and what is left is what it gets.
-    fn take(&mut self, name: &str, quantity: u64, meter: Meter, present: bool) {
+    fn take(&mut self, name: &'static str, quantity: u64, meter: Meter, present: bool) {
         if !present {
             return;
         }
         if quantity > 0 {
-            if !self.taken.is_empty() {
-                self.taken.push_str(" + ");
-            }
-            self.taken.push_str(name);
+            self.taken.push(name);
             self.taken_quantity = self.taken_quantity.saturating_add(quantity);
         }
         let fits = quantity.min(self.left);
         if fits < quantity {
             let error = UsageError {
-                part: self.taken.clone(),
+                part: self.taken.join(" + "),
                 part_quantity: self.taken_quantity,
                 whole: self.name.to_owned(),
                 whole_quantity: self.quantity,
@@ -128,7 +125,7 @@ fn input_side(figures: &Figures, out: &mut Disjoint) {
     let name = if figures.name(Field::Input).is_empty() { "input" } else { figures.name(Field::Input) };
     let cached = cached_media(figures, quantity, reads.saturating_add(writes.iter().map(|(_, q)| q).sum()));
     let cached_sum = cached.iter().sum::<u64>();
-    let mut whole = Whole { name, quantity, left: quantity, taken: String::new(), taken_quantity: 0, out };
+    let mut whole = Whole { name, quantity, left: quantity, taken: Vec::new(), taken_quantity: 0, out };
     let has_read = figures.get(Field::CacheRead).is_some();
     whole.take(figures.name(Field::CacheRead), reads.saturating_sub(cached_sum), Meter::CacheRead, has_read);
     for (meter, quantity) in writes.drain(..) {
@@ -206,7 +203,7 @@ fn cached_media(figures: &Figures, whole: u64, cached: u64) -> [u64; 3] {
 fn output_side(figures: &Figures, out: &mut Disjoint) {
     let Some(quantity) = figures.get(Field::Output) else { return };
     let name = if figures.name(Field::Output).is_empty() { "output" } else { figures.name(Field::Output) };
-    let mut whole = Whole { name, quantity, left: quantity, taken: String::new(), taken_quantity: 0, out };
+    let mut whole = Whole { name, quantity, left: quantity, taken: Vec::new(), taken_quantity: 0, out };
     for (field, meter) in [
         (Field::Reasoning, Meter::Reasoning),
         (Field::OutputAudio, Meter::OutputAudio),

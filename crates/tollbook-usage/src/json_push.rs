@@ -14,8 +14,13 @@ const KEY_BYTES_MAX: usize = 64;
 /// Captured values of one document.
 const ITEMS_MAX: usize = 4_096;
 
+/// Room for what is captured of a usual document.
+const DOC_BYTES: usize = 1_024;
+/// As many values.
+const DOC_ITEMS: usize = 24;
+
 /// What was captured of one document: values in the order in which they stood.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Doc {
     arena: Vec<u8>,
     items: Vec<Item>,
@@ -149,15 +154,20 @@ impl Walker {
         Walker {
             root,
             state: State::Idle,
-            frames: Vec::new(),
+            frames: Vec::with_capacity(8),
             node: None,
-            key: Vec::new(),
+            key: Vec::with_capacity(KEY_BYTES_MAX),
             key_long: false,
             capture: false,
             escaped: false,
             in_text: false,
             depth: 0,
-            doc: Doc::default(),
+            doc: Doc {
+                arena: Vec::with_capacity(DOC_BYTES),
+                items: Vec::with_capacity(DOC_ITEMS),
+                truncated: false,
+                malformed: false,
+            },
         }
     }
 

@@ -40,6 +40,9 @@ pub(crate) enum Field {
     AudioMs,
 }
 
+/// Steps of the longest path.
+const PATH_STEPS: usize = 3;
+
 pub(crate) const FIELDS: usize = Field::AudioMs as usize + 1;
 
 /// Whether a part is counted in its whole or beside it.
@@ -112,11 +115,7 @@ impl Figures {
     /// Reads a usage object; `None` when it is of no known family or carries no figure at all.
     pub fn read(value: &Value<'_>, shape: &'static Shape) -> Option<Figures> {
         let mut figures = Figures::empty(shape);
-        for (path, field) in shape.rows {
-            if let Some(found) = value.at(path) {
-                figures.take(path, *field, found.quantity());
-            }
-        }
+        figures.walk(value, &mut [""; PATH_STEPS], 0);
         for path in shape.seconds {
             if let Some(found) = value.at(path) {
                 figures.take(path, Field::AudioMs, found.millis());
@@ -172,6 +171,23 @@ impl Figures {
         }
     }
 
+    /// Takes every member that the table names, whatever the order.
+    fn walk<'v>(&mut self, value: &'v Value<'_>, steps: &mut [&'v str; PATH_STEPS], depth: usize) {
+        let Value::Object(members) = value else { return };
+        for (name, member) in members {
+            if *member == Value::Null {
+                continue;
+            }
+            steps[depth] = name;
+            let row = self.shape.rows.iter().find(|(path, _)| is_path(path, &steps[..=depth]));
+            match row {
+                Some((path, field)) => self.take(path, *field, member.quantity()),
+                None if depth + 1 < PATH_STEPS => self.walk(member, steps, depth + 1),
+                None => {}
+            }
+        }
+    }
+
     fn take(&mut self, path: &'static str, field: Field, found: Result<u64, Damage>) {
         match found {
             Ok(quantity) if self.get(field).is_none_or(|known| quantity > known) => {
@@ -207,6 +223,12 @@ impl Figures {
             self.take(path, field, count);
         }
     }
+}
+
+/// Whether a dotted path consists of these steps.
+fn is_path(path: &str, steps: &[&str]) -> bool {
+    let length = steps.iter().map(|step| step.len() + 1).sum::<usize>();
+    path.len() + 1 == length && path.split('.').eq(steps.iter().copied())
 }
 
 /// The family of a usage object, by the members that stand in it.

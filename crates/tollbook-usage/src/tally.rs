@@ -155,6 +155,9 @@ impl Tally {
         if doc.truncated {
             self.flag("capture_truncated: a member of interest was too large to be held");
         }
+        if doc.malformed && self.stream {
+            self.flag("event_malformed: an event is no whole JSON text");
+        }
         let kind = doc.last(Slot::Type).and_then(scalar_text).unwrap_or_default();
         let object = doc.last(Slot::Object).and_then(scalar_text).unwrap_or_default();
         let foreign =
