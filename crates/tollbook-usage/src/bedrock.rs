@@ -60,6 +60,10 @@ fn read(
     table: &'static [(&'static str, Field)],
     shape: &'static Shape,
 ) -> Option<Figures> {
+    let known = |header: &str| table.iter().any(|(name, _)| header.eq_ignore_ascii_case(name));
+    if !headers.iter().any(|(header, _)| known(header)) {
+        return None;
+    }
     let mut figures = Figures::empty(shape);
     for (name, field) in table {
         let found = headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));

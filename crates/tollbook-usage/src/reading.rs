@@ -232,7 +232,7 @@ fn iteration_legs(tally: &Tally, provider: &str, reading: &mut Reading) -> Vec<L
         }
     }
     // Fees are told at the top level only.
-    let fees = tally.figures.as_ref().map(|figures| disjoint(figures, provider).meters).unwrap_or_default();
+    let fees = tally.figures.as_deref().map(|figures| disjoint(figures, provider).meters).unwrap_or_default();
     let main = legs.iter_mut().find(|leg| leg.kind.as_deref() == Some("message"));
     if let (Some(main), Some(searches)) = (main, fees.get(Meter::WebSearch)) {
         main.meters.set(Meter::WebSearch, searches);

@@ -36,14 +36,14 @@ type Read = (Vec<u8>, Figures, Vec<Iteration>);
 pub(crate) struct Tally {
     pub api: Api,
     pub provider: String,
-    pub figures: Option<Figures>,
+    pub figures: Option<Box<Figures>>,
     pub iterations: Vec<Iteration>,
     /// Bedrock's metrics, which speak when no usage object does.
-    pub metrics: Option<Figures>,
+    pub metrics: Option<Box<Figures>>,
     /// Counts that stand in no object, which speak after them.
-    pub counts: Option<Figures>,
+    pub counts: Option<Box<Figures>>,
     /// Figures from response headers, which fill what the counts lack.
-    pub headers: Option<Figures>,
+    pub headers: Option<Box<Figures>>,
     /// The last document has no end.
     pub open: bool,
     /// The body is a stream of events.
@@ -128,9 +128,9 @@ impl Tally {
     pub fn speaking(&self) -> Option<Figures> {
         let body = [&self.figures, &self.metrics, &self.counts].into_iter().flatten().next();
         let (Some(headers), Some(body)) = (&self.headers, body) else {
-            return body.or(self.headers.as_ref()).cloned();
+            return body.or(self.headers.as_ref()).map(|figures| (**figures).clone());
         };
-        let mut both = body.clone();
+        let mut both = (**body).clone();
         for field in [Field::Input, Field::Output] {
             if let (None, Some(count)) = (both.get(field), headers.get(field)) {
                 both.set(field, headers.name(field), count);
@@ -249,7 +249,7 @@ impl Tally {
                 self.flag("usage_damaged: a token count is not a whole number");
                 continue;
             };
-            let figures = self.counts.get_or_insert_with(|| Figures::empty(&openai::CHAT));
+            let figures = self.counts.get_or_insert_with(|| Box::new(Figures::empty(&openai::CHAT)));
             let known = if add { figures.or_zero(field) } else { 0 };
             let name = if field == Field::Input { "prompt count" } else { "output count" };
             figures.set(field, name, known.saturating_add(count));
@@ -279,7 +279,7 @@ impl Tally {
         let Some((slot, (captured, figures, steps))) = found else { return };
         if slot == Slot::Metrics {
             // The model's own figures say more, where there are any.
-            self.metrics = Some(figures);
+            self.metrics = Some(Box::new(figures));
             self.keep_raw(&captured, false);
             return;
         }
@@ -377,7 +377,7 @@ impl Tally {
             self.iterations = steps;
         }
         if figures.shape.name != anthropic::MESSAGES.name {
-            self.figures = Some(figures);
+            self.figures = Some(Box::new(figures));
             return;
         }
         let had = self.figures.is_some() && !self.placeholder;
@@ -388,7 +388,7 @@ impl Tally {
         };
         match &mut self.figures {
             Some(known) => known.merge(&figures),
-            None => self.figures = Some(figures),
+            None => self.figures = Some(Box::new(figures)),
         }
     }
 
@@ -439,7 +439,7 @@ impl Tally {
     /// Figures from response headers, where the body has none.
     pub fn read_headers(&mut self, headers: &[(String, String)]) {
         if let Some(figures) = bedrock::from_headers(headers) {
-            self.headers = Some(figures);
+            self.headers = Some(Box::new(figures));
         }
         let id = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-amzn-requestid"));
         if let (None, Some((_, id))) = (&self.id, id) {
