@@ -221,15 +221,22 @@ fn compare_survey(
         problems.add(format!("journal records {from} to {to} are missing"));
     }
     for damage in &survey.damage {
-        if survey.missing.is_empty() {
+        if !survey.missing.is_empty() {
+            problems.add(damage.to_string());
+        } else if survey.holes.is_empty() {
             notes.push(format!("{damage}; no record is missing for it"));
         } else {
-            problems.add(damage.to_string());
+            notes.push(damage.to_string());
         }
     }
     for (from, to) in &survey.known_lost {
         notes.push(format!(
             "journal records {from} to {to} were lost earlier; the store alone vouches for them"
+        ));
+    }
+    for (from, to) in &survey.holes {
+        notes.push(format!(
+            "journal records {from} to {to} were torn before the store had them, and an earlier start said so"
         ));
     }
     let last = survey.last.unwrap_or(0);

@@ -146,6 +146,11 @@ impl Ledger {
         let survey = journal::read_tail(&dir.journal(), from, |_| Ok::<(), LedgerError>(()))?;
         let mut report = OpenReport::default();
         compare(&survey, position.applied, &position.ledger_id, &mut report)?;
+        let is_new = survey.last.is_none();
+        if is_new {
+            // Records are about to rest on this store: its making must outlive the power first.
+            store.sync()?;
+        }
         let journal = Journal::open(
             &dir.journal(),
             &position.ledger_id,
@@ -154,6 +159,9 @@ impl Ledger {
             position.applied,
             clock.now(),
         )?;
+        if is_new {
+            journal::sync_dir(dir.path())?;
+        }
         let cards = store.controls("card/")?;
         let cards = cards.iter().filter_map(|c| Digest::from_hex(c.key.strip_prefix("card/")?)).collect();
         let guarded =
@@ -169,6 +177,8 @@ impl Ledger {
             wake: Condvar::new(),
             room: Condvar::new(),
         });
+        // A process that was killed may have left records unsynced: the store must not overtake them.
+        writer::make_durable(&shared)?;
         report.replayed = writer::replay(&shared, Seq::MAX)?;
         if report.replayed > 0 {
             // Cards that only the journal had are known from here on.

@@ -170,7 +170,8 @@ fn fail_all(shared: &Shared, group: Vec<Pending>, error: impl Fn() -> LedgerErro
     }
 }
 
-fn make_durable(shared: &Shared) -> Result<(), LedgerError> {
+/// Syncs the journal, unless the ledger is run without.
+pub fn make_durable(shared: &Shared) -> Result<(), LedgerError> {
     if shared.options.durability == Durability::Process {
         return Ok(());
     }

@@ -33,6 +33,8 @@ pub struct Survey {
     pub missing: Vec<(Seq, Seq)>,
     /// Ranges that an earlier start already found lost, and only the store has.
     pub known_lost: Vec<(Seq, Seq)>,
+    /// Ranges that an earlier start found torn before the store had them. Not among `missing`.
+    pub holes: Vec<(Seq, Seq)>,
 }
 
 /// An appendable journal. Appends must be serialised by its owner.
@@ -68,9 +70,13 @@ impl Journal {
             buffer: Vec::new(),
         };
         let store_is_ahead = survey.last.is_some_and(|last| last < applied);
+        // What the store had was synced before. Behind it, the power may have taken some records of
+        // a group and left later ones: that is said once, in the head of a new segment.
+        let holes: Vec<(Seq, Seq)> =
+            survey.missing.iter().filter(|(from, _)| *from > applied).copied().collect();
         let newest = segments(dir)?.pop();
         match newest {
-            Some((_, path)) if !store_is_ahead => {
+            Some((_, path)) if !store_is_ahead && holes.is_empty() => {
                 if survey.newest_end == 0 {
                     // Not even its head is there: begin it again.
                     std::fs::remove_file(&path).map_err(at(&path))?;
@@ -82,7 +88,7 @@ impl Journal {
         }
         let lost_from = store_is_ahead.then(|| survey.last.unwrap_or(0) + 1);
         if journal.active.is_none() {
-            journal.begin_segment(now, lost_from)?;
+            journal.begin_segment(now, lost_from, holes)?;
         }
         journal.keep_a_spare();
         Ok(journal)
@@ -104,7 +110,7 @@ impl Journal {
         let digest = record::write(&mut line, kind, seq, body);
         let room = |active: &Active| active.has_room(line.len() as u64, kind == Kind::Gap);
         if !self.active.as_ref().is_some_and(room) {
-            self.begin_segment(now, None)?;
+            self.begin_segment(now, None, Vec::new())?;
         }
         let Some(active) = self.active.as_mut() else {
             return Err(LedgerError::JournalFull(self.dir.clone()));
@@ -134,7 +140,12 @@ impl Journal {
         Ok(all.iter().zip(follow).map(|((first, path), next)| (*first, next - 1, path.clone())).collect())
     }
 
-    fn begin_segment(&mut self, now: Timestamp, lost_from: Option<Seq>) -> Result<(), LedgerError> {
+    fn begin_segment(
+        &mut self,
+        now: Timestamp,
+        lost_from: Option<Seq>,
+        holes: Vec<(Seq, Seq)>,
+    ) -> Result<(), LedgerError> {
         if let Some(active) = &self.active {
             // What is in the old segment must not be overtaken by the new one.
             active.file.sync_data().map_err(|error| LedgerError::Fatal(error.to_string()))?;
@@ -152,7 +163,7 @@ impl Journal {
         std::fs::rename(&spare, &path).map_err(at(&path))?;
         sync_dir(&self.dir)?;
         let mut active = Active::fresh(path.clone())?;
-        let head = SegmentHead { ledger: self.ledger.clone(), created_at: now, lost_from };
+        let head = SegmentHead { ledger: self.ledger.clone(), created_at: now, lost_from, holes };
         let body = serde_json::to_vec(&head).map_err(|error| LedgerError::Invalid(error.to_string()))?;
         let mut line = Vec::new();
         record::write(&mut line, Kind::Segment, self.next, &body);
@@ -259,6 +270,8 @@ fn read_segments<E: From<LedgerError>>(
         damage.dedup();
         survey.damage.append(&mut damage);
     }
+    let Survey { missing, holes, .. } = &mut survey;
+    missing.retain(|range| !holes.contains(range));
     survey.last = (next > 1).then(|| next - 1);
     survey.first = survey.last.map(|_| *oldest);
     Ok(survey)
@@ -272,6 +285,7 @@ fn note_head(survey: &mut Survey, next: &mut Seq, line: Line<'_>) -> Result<(), 
     } else if *next < line.seq {
         survey.missing.push((*next, line.seq - 1));
     }
+    survey.holes.extend(head.holes);
     *next = line.seq.max(*next);
     match &survey.ledger {
         Some(known) if *known != head.ledger => {
@@ -400,6 +414,24 @@ mod tests {
         journal_of(dir.path(), 1);
         let survey = look(dir.path());
         assert_eq!((survey.torn_bytes, survey.last, survey.damage.len()), (0, Some(4), 0));
+    }
+
+    #[test]
+    fn a_record_torn_before_the_store_had_it_is_no_lasting_problem() {
+        let dir = TempDir::new().unwrap();
+        journal_of(dir.path(), 5);
+        let path = segments(dir.path()).unwrap().remove(0).1;
+        let mut bytes = std::fs::read(&path).unwrap();
+        let third = memchr::memchr_iter(b'\n', &bytes).nth(2).unwrap();
+        bytes[third + 100] ^= 4;
+        std::fs::write(&path, &bytes).unwrap();
+        for (applied, missing, holes) in
+            [(5, vec![(3, 3)], vec![]), (3, vec![(3, 3)], vec![]), (2, vec![], vec![(3, 3)])]
+        {
+            Journal::open(dir.path(), "l", 1, &look(dir.path()), applied, now()).unwrap();
+            let survey = look(dir.path());
+            assert_eq!((survey.missing, survey.holes, survey.last), (missing, holes, Some(5)));
+        }
     }
 
     #[test]

@@ -60,6 +60,10 @@ pub struct SegmentHead {
     /// Set when the records before it were lost and only the store has them: the first of those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_from: Option<Seq>,
+    /// Inclusive ranges of numbers that are missing behind what the store had when the segment was
+    /// begun: records that were never synced, and torn when the power went.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holes: Vec<(Seq, Seq)>,
 }
 
 /// The body of a control record.
