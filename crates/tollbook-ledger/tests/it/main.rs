@@ -1,5 +1,19 @@
 //! What the ledger promises, as tests.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // These are tests throughout.
 
+mod books;
 mod corrections;
+mod disk;
+mod flips;
+mod full_disk;
+mod kill;
+mod open_calls;
 mod outcomes;
+mod power;
 mod rig;
+mod worker;
+
+/// Whether the full counts are asked for, which take their time.
+fn is_soak() -> bool {
+    std::env::var_os("TOLLBOOK_SOAK").is_some_and(|value| value == "1")
+}

@@ -1,0 +1,179 @@
+//! Power loss, tried at many moments of a recorded run: what was acknowledged is there afterwards.
+
+use crate::books::{self, Promises};
+use crate::disk::{Disk, Random, Step, lay_out, read_log};
+use crate::worker::Worker;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use tollbook_ledger::Durability;
+
+/// A run of a busy worker, with everything that it wrote.
+struct Recording {
+    place: TempDir,
+    steps: Vec<Step>,
+}
+
+fn record(durability: &str, calls: u64) -> Recording {
+    let place = TempDir::new().unwrap();
+    let root = place.path().canonicalize().unwrap();
+    let (dir, acks, log) = (root.join("data"), root.join("acks"), root.join("log"));
+    Worker::new("busy", &dir, &acks)
+        .under_watch(&dir)
+        .set("FAULTFS_LOG", &log)
+        .set("FAULTFS_ACKS", &acks)
+        .set("WORKER_DURABILITY", durability)
+        .set("WORKER_ROUND", "r")
+        .set("WORKER_CALLS", calls.to_string())
+        .run();
+    let steps = read_log(&log);
+    std::fs::remove_file(&log).unwrap();
+    Recording { place, steps }
+}
+
+/// What stands on the disk at one moment, and what had been promised by then.
+struct Moment {
+    step: usize,
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    promises: Promises,
+}
+
+impl Recording {
+    fn dir(&self) -> PathBuf {
+        self.place.path().canonicalize().unwrap().join("data")
+    }
+
+    /// Moments from the first acknowledgement on; half of them right behind one.
+    fn moments(&self, count: usize, random: &mut Random) -> BTreeSet<usize> {
+        let acks: Vec<usize> = (0..self.steps.len()).filter(|at| self.steps[*at].kind == b'A').collect();
+        assert!(acks.len() > count, "too little was acknowledged");
+        let mut moments = BTreeSet::new();
+        while moments.len() < count {
+            let behind_ack = acks[random.below(acks.len() as u64) as usize] + 1;
+            let anywhere = acks[0] + 1 + random.below((self.steps.len() - acks[0]) as u64) as usize;
+            moments.insert(if random.chance(50) { behind_ack } else { anywhere });
+        }
+        moments
+    }
+
+    /// Goes through the log and hands out each moment as `at` makes it.
+    fn visit(
+        &self,
+        moments: &BTreeSet<usize>,
+        mut files: impl FnMut(&Disk) -> Option<BTreeMap<PathBuf, Vec<u8>>>,
+        mut visit: impl FnMut(Moment),
+    ) {
+        let (mut disk, mut promises) = (Disk::default(), Promises::default());
+        for at in 0..=self.steps.len() {
+            if moments.contains(&at)
+                && let Some(files) = files(&disk)
+            {
+                visit(Moment { step: at, files, promises: promises.clone() });
+            }
+            let Some(step) = self.steps.get(at) else { break };
+            disk.apply(step);
+            if step.kind == b'A' {
+                let line = std::str::from_utf8(&step.data).unwrap();
+                promises.hear(line.trim_end());
+            }
+        }
+    }
+}
+
+/// What is found when what is left is opened.
+struct Aftermath {
+    /// What is wrong.
+    faults: Vec<String>,
+    /// Things that opening told.
+    notes: usize,
+}
+
+fn aftermath(from: &Path, moment: &Moment, durability: Durability) -> Aftermath {
+    let place = TempDir::new().unwrap();
+    lay_out(&moment.files, from, place.path());
+    let books = match books::open(place.path(), durability) {
+        Ok(books) => books,
+        Err(error) => {
+            return Aftermath { faults: vec![format!("lost: it does not open: {error}")], notes: 0 };
+        }
+    };
+    let mut faults = books::faults(&books, &moment.promises);
+    books::still_records(&books);
+    faults.extend(books::problems(&books).into_iter().map(|problem| format!("verify: {problem}")));
+    Aftermath { faults, notes: books.report.notes.len() }
+}
+
+fn without_shared_memory(mut files: BTreeMap<PathBuf, Vec<u8>>) -> BTreeMap<PathBuf, Vec<u8>> {
+    files.retain(|path, _| !path.to_string_lossy().ends_with("-shm"));
+    files
+}
+
+#[test]
+fn soak_power_loss_takes_nothing_that_was_acknowledged() {
+    let count = if crate::is_soak() { 200 } else { 40 };
+    let recording = record("full", 600);
+    let mut random = Random(7);
+    let moments = recording.moments(count, &mut random);
+    let (mut bad, mut promised, mut holes) = (Vec::new(), 0, 0);
+    recording.visit(
+        &moments,
+        |disk| Some(without_shared_memory(disk.after_power_loss(&mut random))),
+        |moment| {
+            promised += moment.promises.count();
+            let aftermath = aftermath(&recording.dir(), &moment, Durability::Full);
+            holes += usize::from(aftermath.notes > 0);
+            for fault in aftermath.faults {
+                bad.push(format!("step {}: {fault}", moment.step));
+            }
+        },
+    );
+    let steps = recording.steps.len();
+    println!("{count} losses of power in {steps} steps, {holes} left holes, {promised} promises looked for");
+    assert!(bad.is_empty(), "{bad:#?}");
+}
+
+#[test]
+fn without_fsync_the_same_power_loss_takes_acknowledged_calls() {
+    let recording = record("process", 300);
+    let mut random = Random(11);
+    let moments = recording.moments(20, &mut random);
+    let mut with_loss = 0;
+    recording.visit(
+        &moments,
+        |disk| Some(without_shared_memory(disk.after_power_loss(&mut random))),
+        |moment| {
+            let faults = aftermath(&recording.dir(), &moment, Durability::Process).faults;
+            with_loss += usize::from(faults.iter().any(|fault| fault.starts_with("lost")));
+        },
+    );
+    println!("{with_loss} of {} moments lose something", moments.len());
+    assert!(with_loss > 0, "a test that cannot fail shows nothing");
+}
+
+#[test]
+fn soak_a_write_ahead_log_that_is_gone_takes_nothing() {
+    let count = if crate::is_soak() { 100 } else { 12 };
+    let recording = record("full", 300);
+    let mut random = Random(13);
+    let store = recording.dir().join("store.db");
+    let moments = recording.moments(count * 2, &mut random);
+    let (mut bad, mut tried) = (Vec::new(), 0);
+    recording.visit(
+        &moments,
+        |disk| {
+            // The database as of its last checkpoint, and nothing of what came after.
+            let mut files = disk.is_synced(&store).then(|| without_shared_memory(disk.whole()))?;
+            files.remove(&recording.dir().join("store.db-wal"));
+            Some(files)
+        },
+        |moment| {
+            tried += 1;
+            for fault in aftermath(&recording.dir(), &moment, Durability::Full).faults {
+                bad.push(format!("step {}: {fault}", moment.step));
+            }
+        },
+    );
+    println!("{tried} deleted logs");
+    assert!(tried >= count / 2, "{tried}");
+    assert!(bad.is_empty(), "{bad:#?}");
+}
