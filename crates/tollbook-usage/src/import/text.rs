@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use tollbook_types::limits::{ERROR_BYTES_MAX, NAME_BYTES_MAX};
-use tollbook_types::{Content, Digest, json};
+use tollbook_types::{Content, Digest};
 
 /// The text without control characters, cut to `bytes_max` at a character; `None` when nothing is left.
 pub(crate) fn tidy(text: &str, bytes_max: usize) -> Option<String> {
@@ -33,9 +33,49 @@ pub(crate) fn member<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a 
     map.get(name)?.as_str().filter(|text| !text.is_empty())
 }
 
-/// The digest of members, whatever their order, null being absent.
+/// The digest of members, whatever their order, null being absent: that of their canonical text.
 pub(crate) fn content(members: Map<String, Value>) -> Content {
-    Digest::of(json::canonical(&Value::Object(members)).as_bytes())
+    let mut canonical = Vec::with_capacity(512);
+    write_object(&members, &mut canonical);
+    Digest::of(&canonical)
+}
+
+/// Writes what [`tollbook_types::json::canonical`] gives, without copying the value first.
+fn write(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Object(members) => write_object(members, out),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write(item, out);
+            }
+            out.push(b']');
+        }
+        scalar => write_scalar(scalar, out),
+    }
+}
+
+fn write_object(members: &Map<String, Value>, out: &mut Vec<u8>) {
+    let mut sorted: Vec<(&String, &Value)> = members.iter().filter(|(_, value)| !value.is_null()).collect();
+    sorted.sort_unstable_by_key(|(name, _)| *name);
+    out.push(b'{');
+    for (at, (name, value)) in sorted.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write_scalar(name, out);
+        out.push(b':');
+        write(value, out);
+    }
+    out.push(b'}');
+}
+
+fn write_scalar(scalar: &impl serde::Serialize, out: &mut Vec<u8>) {
+    // A scalar's text goes into memory, which does not fail.
+    serde_json::to_writer(&mut *out, scalar).unwrap_or_default();
 }
 
 /// A digest as text, over the parts and their lengths.
@@ -51,6 +91,15 @@ pub(crate) fn fingerprint(parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tollbook_types::json;
+
+    #[test]
+    fn content_is_the_digest_of_the_canonical_text() {
+        let text = r#"{"b":null,"a":[{"d":1.5e-7,"c":null,"\u00e9\n":[]},"x\"",null,true],"A":{}}"#;
+        let Ok(Value::Object(members)) = json::parse(text.as_bytes()) else { unreachable!() };
+        let canonical = json::canonical(&Value::Object(members.clone()));
+        assert_eq!(content(members), Digest::of(canonical.as_bytes()));
+    }
 
     #[test]
     fn names_are_bounded_and_clean() {

@@ -33,7 +33,10 @@ fn claude(files: &[(&str, String)]) -> Import {
     reader.finish()
 }
 
-fn sums(import: &Import) -> (usize, u64, u64) {
+/// Calls, input, output.
+type Sums = (usize, u64, u64);
+
+fn sums(import: &Import) -> Sums {
     let of = |meter| import.events.iter().map(|event| total(event, meter)).sum();
     (import.events.len(), of(Meter::Input), of(Meter::Output))
 }
@@ -45,7 +48,7 @@ fn a_message_counts_once_however_often_it_is_written() {
     let b = "2026-05-01T10:00:01Z";
     let c = "2026-05-01T10:00:02Z";
     let sidechain = || json!({"isSidechain":true});
-    let cases: Vec<(&str, Vec<String>, (usize, u64, u64))> = vec![
+    let cases: Vec<(&str, Vec<String>, Sums)> = vec![
         (
             "growing",
             vec![

@@ -16,16 +16,11 @@ use tollbook_usage::import::{FileReader, native, recorded};
 
 fn every_reader(bytes: &[u8]) {
     let _ = native::parse_event(bytes, &ctx());
-    let readers: [Box<dyn FnOnce(&[u8])>; 5] = [
-        Box::new(|bytes| ClaudeCode::new(now()).then_read(bytes)),
-        Box::new(|bytes| Codex::new(now()).then_read(bytes)),
-        Box::new(|bytes| LiteLlm::new(now()).then_read(bytes)),
-        Box::new(|bytes| JsonLines::new(ctx(), native::parse_event).then_read(bytes)),
-        Box::new(|bytes| JsonLines::new(ctx(), recorded::parse_line).then_read(bytes)),
-    ];
-    for read in readers {
-        read(bytes);
-    }
+    ClaudeCode::new(now()).then_read(bytes);
+    Codex::new(now()).then_read(bytes);
+    LiteLlm::new(now()).then_read(bytes);
+    JsonLines::new(ctx(), native::parse_event).then_read(bytes);
+    JsonLines::new(ctx(), recorded::parse_line).then_read(bytes);
 }
 
 trait ThenRead: FileReader + Sized {
