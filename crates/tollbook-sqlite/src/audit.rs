@@ -209,7 +209,7 @@ struct Comparing<'a> {
 
 impl Comparing<'_> {
     fn settle(&mut self, shelves: &mut Shelves, upto: i64, audit: &mut Audit) -> Result<(), StoreError> {
-        let mut folded: Cells = ended(&mut self.cells, upto, &self.zone)?.into_iter().collect();
+        let mut folded = ended(&mut self.cells, upto, &self.zone)?;
         let (zone, cutoff) = (&self.zone, self.cutoff);
         // What reaches before the cut-off has lost entries: nothing to compare it with.
         let is_kept = |cell: &Cell| match cutoff {
@@ -222,7 +222,7 @@ impl Comparing<'_> {
                 Err(error) => note(audit, error.to_string()),
                 Ok((cell, _)) if !is_kept(&cell) => drop(folded.remove(&cell)),
                 Ok((cell, sums)) => {
-                    if folded.remove(&cell).as_ref() != Some(&sums) {
+                    if folded.remove(&cell).as_deref() != Some(&sums) {
                         note(audit, format!("rollup {} is not the sum of its entries", cell.words()));
                     }
                 }

@@ -358,8 +358,8 @@ impl Cell {
     }
 }
 
-/// Sums by cell, waiting to be written.
-pub(crate) type Cells = HashMap<Cell, Sums>;
+/// Sums by cell, waiting to be written; boxed, so that moving and sorting cells is cheap.
+pub(crate) type Cells = HashMap<Cell, Box<Sums>>;
 
 /// Rollup rows that the writer wrote lately, so that it need not read them again. Only true while
 /// every transaction is committed.
@@ -378,7 +378,7 @@ impl RollupCache {
 
     /// Adds sums to their rows.
     pub(crate) fn merge(&mut self, connection: &Connection, cells: Cells) -> Result<(), StoreError> {
-        let mut sorted: Vec<(Cell, Sums)> = cells.into_iter().collect();
+        let mut sorted: Vec<(Cell, Box<Sums>)> = cells.into_iter().collect();
         sorted.sort_unstable_by_key(|(cell, _)| *cell);
         if self.rows.len() + sorted.len() > CACHED_ROWS_MAX {
             self.rows.clear();

@@ -6,6 +6,7 @@
 
 use crate::amount::SqlAmount;
 use crate::fault::Db;
+use crate::identity::IdentityRef;
 use crate::money_pack::{AmountReader, AmountWriter};
 use crate::pack::{Packer, Unpacker, damaged, uuid_bytes, uuid_text};
 use crate::template;
@@ -16,8 +17,8 @@ use rusqlite::Connection;
 use rusqlite::types::{Null, ToSql, ToSqlOutput, ValueRef};
 use tollbook_store::{State, StoreError};
 use tollbook_types::{
-    Attribution, CacheHit, Digest, Entry, Event, Identity, Leg, LegRating, Meter, Meters, Money,
-    ProviderCost, Rating, Seq, Timestamp, Usage,
+    Attribution, CacheHit, Digest, Entry, Event, Leg, LegRating, Meter, Meters, Money, ProviderCost, Rating,
+    Seq, Timestamp, Usage,
 };
 
 /// Sets of tags that are stored once each; more sets than this are stored with their calls.
@@ -548,11 +549,11 @@ impl<'a> RawRow<'a> {
         &self,
         connection: &Connection,
         shelves: &mut Shelves,
-        identity: &Identity,
+        identity: &IdentityRef<'_>,
     ) -> Result<bool, StoreError> {
         let who = shelves.who.get(connection, self.who)?;
         let kind = shelves.kind.get(connection, self.kind)?;
-        Ok(who.value.project == identity.project && kind.value.call.source == identity.source)
+        Ok(who.value.project.as_deref() == identity.project && kind.value.call.source == identity.source)
     }
 
     /// The digest of the event's content.

@@ -149,7 +149,7 @@ impl EventStore for SqliteStore {
 
     fn find(&self, identities: &[Identity]) -> Result<Vec<Option<Known>>, StoreError> {
         self.read(|connection, shelves| {
-            identities.iter().map(|identity| find(connection, shelves, identity)).collect()
+            identities.iter().map(|identity| find(connection, shelves, &identity.into())).collect()
         })
     }
 

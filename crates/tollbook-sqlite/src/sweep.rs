@@ -23,7 +23,7 @@ pub(crate) fn span(cell: &Cell, zone: &Zone) -> Result<(i64, i64), StoreError> {
 }
 
 /// Takes the cells out that end at or before an instant.
-pub(crate) fn ended(cells: &mut Cells, upto: i64, zone: &Zone) -> Result<Vec<(Cell, Sums)>, StoreError> {
+pub(crate) fn ended(cells: &mut Cells, upto: i64, zone: &Zone) -> Result<Cells, StoreError> {
     let mut done = Vec::new();
     for cell in cells.keys() {
         if span(cell, zone)?.1 <= upto {

@@ -3,7 +3,7 @@
 use crate::fault::Db;
 use crate::fold::{Place, day_span};
 use crate::meta::zone_of;
-use crate::rollup::{Cell, Cells, MICROS_PER_HOUR, MICROS_PER_QUARTER, Sums};
+use crate::rollup::{Cell, Cells, MICROS_PER_HOUR, MICROS_PER_QUARTER};
 use crate::row::{RawRow, row_columns};
 use crate::sealed::adjustment_at;
 use crate::writer::Writer;
@@ -62,7 +62,8 @@ impl Touched {
             let wanted: HashSet<Cell> = cells.iter().copied().collect();
             let sums = fold_span(writer, span, Some(&wanted))?;
             for cell in cells {
-                writer.rollups.replace(&writer.connection, cell, sums.get(&cell))?;
+                let sums = sums.get(&cell).map(|sums| &**sums);
+                writer.rollups.replace(&writer.connection, cell, sums)?;
             }
         }
         Ok(())

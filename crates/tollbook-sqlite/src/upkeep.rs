@@ -35,8 +35,8 @@ impl Writer {
         let mut statement = connection.prepare(sql).db()?;
         let mut rows = statement.query([from]).db()?;
         let mut settle = |cells: &mut Cells, upto: i64| {
-            let done: Cells = ended(cells, upto, &zone)?.into_iter().collect();
-            let done: Cells = done.into_iter().filter(|(cell, _)| starts(cell) >= from).collect();
+            let done: Cells =
+                ended(cells, upto, &zone)?.into_iter().filter(|(cell, _)| starts(cell) >= from).collect();
             written += done.len() as u64;
             rollups.merge(connection, done)
         };

@@ -3,7 +3,7 @@
 use crate::connection::begin_writing;
 use crate::fault::Db;
 use crate::fold::{Folder, Place};
-use crate::identity::{find, put_identity, put_response, with_row};
+use crate::identity::{IdentityRef, find, put_new_identity, put_response, with_row};
 use crate::meta::{Meta, zone_of};
 use crate::rollup::{Cells, RollupCache};
 use crate::row::{micros, seq_value};
@@ -119,12 +119,12 @@ impl Writer {
         match op {
             Op::Entry { seq, digest, entry } => self.enter(*seq, *digest, entry, cells),
             Op::Join(join) => {
-                self.refuse_known(&join.identity)?;
                 if with_row(&self.connection, seq_value(join.entry)?, |_| Ok(()))?.is_none() {
                     return Err(no_entry(join.entry));
                 }
                 self.close(&join.identity)?;
-                put_identity(&self.connection, &join.identity.id, join.seq)?;
+                let identity = IdentityRef::from(&join.identity);
+                put_new_identity(&self.connection, &mut self.shelves, &identity, join.seq)?;
                 sealed::put_join(&self.connection, join)
             }
             Op::Adjust { seq, digest, adjustment } => self.adjust(*seq, *digest, adjustment, touched),
@@ -135,22 +135,8 @@ impl Writer {
         }
     }
 
-    fn refuse_known(&mut self, identity: &Identity) -> Result<(), StoreError> {
-        match find(&self.connection, &mut self.shelves, identity)? {
-            None => Ok(()),
-            Some(known) => {
-                let why =
-                    format!("the identity {:?} is known already, as entry {}", identity.id, known.entry);
-                Err(StoreError::Invalid(why))
-            }
-        }
-    }
-
     /// Ends the open call that has an identity.
     fn close(&mut self, identity: &Identity) -> Result<(), StoreError> {
-        if self.opens.is_empty() {
-            return Ok(());
-        }
         let key = open_key(identity);
         if self.opens.remove(&key) {
             sealed::take_open(&self.connection, key)?;
@@ -166,9 +152,10 @@ impl Writer {
         cells: &mut Cells,
     ) -> Result<(), StoreError> {
         let event = &entry.event;
-        let identity = event.identity();
-        self.refuse_known(&identity)?;
-        self.close(&identity)?;
+        put_new_identity(&self.connection, &mut self.shelves, &event.into(), seq)?;
+        if !self.opens.is_empty() {
+            self.close(&event.identity())?;
+        }
         let Folder { encoder, interner, .. } = &mut self.folder;
         let row = encoder.row(&self.connection, interner, entry)?;
         let sql = "INSERT INTO entries (seq, at, who, what, kind, deal, version, input_tokens, output_tokens,
@@ -188,7 +175,6 @@ impl Writer {
             row.body,
         ];
         self.connection.prepare_cached(sql).db()?.execute(values).db()?;
-        put_identity(&self.connection, &event.id, seq)?;
         if let Some(response) = &event.provider_response_id {
             put_response(&self.connection, response, seq)?;
         }
@@ -247,7 +233,9 @@ impl Writer {
 
     fn open(&mut self, seq: Seq, call: &OpenCall) -> Result<(), StoreError> {
         let identity = open_identity(call);
-        self.refuse_known(&identity)?;
+        if find(&self.connection, &mut self.shelves, &(&identity).into())?.is_some() {
+            return Err(StoreError::Invalid(format!("the call {:?} is known already", call.id)));
+        }
         if !self.opens.insert(open_key(&identity)) {
             return Err(StoreError::Invalid(format!("the call {:?} is open already", call.id)));
         }

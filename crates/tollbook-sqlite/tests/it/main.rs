@@ -1,3 +1,6 @@
 //! What the back end promises beyond its unit tests.
 
+mod damage;
+mod files;
+mod lossless;
 mod suite;

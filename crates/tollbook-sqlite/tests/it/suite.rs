@@ -1,9 +1,9 @@
 //! The suite that every back end must pass.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tollbook_sqlite::{Options, SqliteStore};
-use tollbook_store::conformance::Backend;
-use tollbook_store::{Store, Zone};
+use tollbook_store::conformance::{Backend, Workload};
+use tollbook_store::{EventStore, Store, Zone};
 
 /// Stores in a directory of their own.
 struct Directory(tempfile::TempDir);
@@ -30,3 +30,18 @@ impl Backend for Directory {
 }
 
 tollbook_store::conformance!(Directory::new());
+
+/// A new and empty store.
+pub fn made(path: &Path) -> SqliteStore {
+    SqliteStore::open(path, Options::creating(Zone::UTC, "test")).unwrap()
+}
+
+/// A new store with some batches of a seeded workload, and the workload.
+pub fn filled(path: &Path, seed: u64, batches: usize) -> (SqliteStore, Workload) {
+    let store = made(path);
+    let mut work = Workload::new(seed);
+    for _ in 0..batches {
+        store.append(&work.batch(100)).unwrap();
+    }
+    (store, work)
+}

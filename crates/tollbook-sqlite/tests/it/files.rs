@@ -1,0 +1,126 @@
+//! Opening files: missing, foreign, of the future, beside a writer.
+
+use crate::suite::{filled, made};
+use rusqlite::Connection;
+use std::path::Path;
+use tollbook_sqlite::{Options, SqliteStore};
+use tollbook_store::conformance::Workload;
+use tollbook_store::{Dimension, EventStore, Interval, StoreError, UsageQuery, View, Zone};
+use tollbook_types::{TimeRange, Timestamp};
+
+fn everything() -> UsageQuery {
+    UsageQuery {
+        range: TimeRange::ALL,
+        interval: Interval::Day,
+        zone: Zone::UTC,
+        group_by: vec![Dimension::User],
+        filters: Vec::new(),
+        view: View::Corrected,
+    }
+}
+
+#[test]
+fn what_is_not_there_is_not_made_unasked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("none");
+    assert!(matches!(SqliteStore::open(&path, Options::new(Zone::UTC)), Err(StoreError::Io(_))));
+    assert!(matches!(SqliteStore::open_read_only(&path), Err(StoreError::Io(_))));
+    assert!(!path.exists());
+}
+
+#[test]
+fn files_of_the_future_and_of_others_are_refused_untouched() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    drop(made(&path));
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 77).unwrap();
+    let newer = |store: Result<SqliteStore, StoreError>| {
+        assert!(matches!(store, Err(StoreError::TooNew { found: 77, known: 1 })), "{store:?}");
+    };
+    newer(SqliteStore::open(&path, Options::new(Zone::UTC)));
+    newer(SqliteStore::open_read_only(&path));
+    let other = directory.path().join("other");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    let before = std::fs::read(&other).unwrap();
+    for path in [other.as_path(), Path::new("/proc/self/cmdline")] {
+        let refused = SqliteStore::open(path, Options::creating(Zone::UTC, "x"));
+        assert!(refused.is_err(), "{refused:?}");
+    }
+    assert_eq!(std::fs::read(&other).unwrap(), before);
+}
+
+#[test]
+fn a_reader_sees_whole_batches_beside_a_writer() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let (store, mut work) = filled(&path, 5, 3);
+    let reader = SqliteStore::open_read_only(&path).unwrap();
+    assert_eq!(reader.position().unwrap(), store.position().unwrap());
+    for _ in 0..3 {
+        let batch = work.batch(60);
+        store.append(&batch).unwrap();
+        assert_eq!(reader.position().unwrap().applied, batch.through);
+        let (read, written) = (reader.usage(&everything()).unwrap(), store.usage(&everything()).unwrap());
+        assert_eq!(read, written);
+    }
+    assert!(matches!(reader.append(&work.batch(3)), Err(StoreError::Invalid(_))));
+    assert!(matches!(reader.rebuild(), Err(StoreError::Invalid(_))));
+    reader.sync().unwrap();
+    store.sync().unwrap();
+    drop(store);
+    assert_eq!(reader.audit().unwrap().problems, Vec::<String>::new());
+}
+
+#[test]
+fn another_zone_makes_the_days_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let (store, _) = filled(&path, 6, 3);
+    let before = store.usage(&everything()).unwrap();
+    drop(store);
+    let zone = Zone::get("Asia/Kathmandu").unwrap();
+    let store = SqliteStore::open(&path, Options::new(zone.clone())).unwrap();
+    assert_eq!(store.audit().unwrap().problems, Vec::<String>::new());
+    let after = store.usage(&everything()).unwrap();
+    assert_eq!((after.rows, after.total), (before.rows, before.total));
+    let local = store.usage(&UsageQuery { zone, ..everything() }).unwrap();
+    assert!(local.from_rollups);
+}
+
+#[test]
+fn the_view_is_readable_without_this_program() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let (store, work) = filled(&path, 7, 3);
+    drop(store);
+    let shell = Connection::open(&path).unwrap();
+    let mut statement = shell.prepare("SELECT seq, id, model, cost_usd, occurred_at FROM calls").unwrap();
+    let mut rows = statement.query([]).unwrap();
+    let mut seen = 0;
+    while let Some(row) = rows.next().unwrap() {
+        let seq = u64::try_from(row.get::<_, i64>(0).unwrap()).unwrap();
+        let call = work.made().iter().find(|made| made.seq == seq).unwrap();
+        assert_eq!(row.get::<_, String>(1).unwrap(), call.entry.event.id);
+        assert_eq!(row.get::<_, String>(2).unwrap(), call.entry.event.model);
+        let cost: Option<String> = row.get(3).unwrap();
+        assert_eq!(cost, call.state.rating.cost.map(|cost| cost.to_string()));
+        let at: String = row.get(4).unwrap();
+        assert_eq!(at.parse::<Timestamp>().unwrap(), call.entry.event.occurred_at);
+        seen += 1;
+    }
+    assert_eq!(seen, work.made().len());
+}
+
+#[test]
+fn too_large_a_range_is_refused_where_entries_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let options = Options { raw_rows_max: 50, ..Options::creating(Zone::UTC, "small") };
+    let store = SqliteStore::open(&path, options).unwrap();
+    let mut work = Workload::new(8);
+    store.append(&work.batch(200)).unwrap();
+    let by_session = UsageQuery { group_by: vec![Dimension::Session], ..everything() };
+    let refused = store.usage(&by_session);
+    assert!(matches!(refused, Err(StoreError::RangeTooLarge { limit: 50, .. })), "{refused:?}");
+    store.usage(&everything()).unwrap();
+}
