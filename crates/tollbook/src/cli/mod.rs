@@ -1,0 +1,282 @@
+//! The command line: every command and option, as types. What they do is in `commands`.
+
+mod args;
+mod price;
+
+pub use args::{CallIdArgs, FilterArgs, RangeArgs, ViewArgs, ViewKind};
+pub use price::{CalcArgs, PriceCommand, QuantityArgs};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Keeps the books on LLM use: every call's tokens, at the exact price of that moment, on whose account.
+#[derive(Debug, Parser)]
+#[command(name = "tollbook", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    after_help = "Data goes to stdout, talk to stderr. Exit codes: 0 ok, 1 error, 2 usage, 4 verify failed, 78 configuration."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct GlobalArgs {
+    /// Configuration file [default: tollbook.toml where it exists; env: TOLLBOOK_CONFIG]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub config: Option<PathBuf>,
+    /// Data directory [default: tollbook-data; env: TOLLBOOK_DATA_DIR]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    pub data_dir: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// No talk on stderr but errors
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record calls from files; a second run of the same adds nothing
+    Import(ImportArgs),
+    /// How much, by what, over time
+    Usage(UsageArgs),
+    /// List calls
+    Calls(CallsArgs),
+    /// One call in full
+    Call(CallIdArgs),
+    /// Why a call costs what it costs, line by line
+    Explain(CallIdArgs),
+    /// Look at prices, compute with them, bring in new ones
+    #[command(subcommand)]
+    Price(PriceCommand),
+    /// Rate recorded calls again: shows the difference, and with --apply appends adjustments
+    Rerate(RerateArgs),
+    /// Say what became of a call whose usage is unknown
+    Settle(SettleArgs),
+    /// Give calls without usage the typical usage of calls like them
+    Backfill(BackfillArgs),
+    /// Write calls to a file
+    Export(ExportArgs),
+    /// Write daily token_usage_YYYY-MM-DD.jsonl files
+    Logs(LogsArgs),
+    /// Check that journal, entries and rollups agree; exit code 4 when they do not
+    Verify,
+    /// Compute all rollups anew from the entries
+    Rebuild,
+    /// Write a consistent copy of the store, also while it is in use
+    Backup(BackupArgs),
+    /// Put a backup in place of the store, brought up to date from the journal
+    Restore(RestoreArgs),
+    /// Drop calls that are older than the retention, and journal segments past their age
+    Retain(RetainArgs),
+    /// Check the set-up and say what to do
+    Doctor,
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// Recorded provider responses, JSON Lines
+    Responses,
+    /// Tollbook's own events, JSON Lines
+    Jsonl,
+    /// Claude Code's session logs
+    ClaudeCode,
+    /// Codex's session logs
+    Codex,
+    /// LiteLLM's spend logs, JSON or CSV
+    Litellm,
+}
+
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// What the files hold
+    pub format: ImportFormat,
+    /// Files, or directories for claude-code and codex (default: where those keep their logs); - is stdin
+    pub paths: Vec<PathBuf>,
+    /// The instant of every call, in place of the one in the file
+    #[arg(long, value_name = "INSTANT")]
+    pub at: Option<String>,
+    /// Record nothing; with --json, print each rated call
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Every {
+    Hourly,
+    Daily,
+    Weekly,
+    Monthly,
+}
+
+#[derive(Args, Debug)]
+pub struct UsageArgs {
+    /// Split by time [default: daily, unless --by is given]
+    pub every: Option<Every>,
+    /// Split by these, separated by commas: provider, model, user, project, tag.KEY, …
+    #[arg(long, value_name = "DIMENSIONS", value_delimiter = ',')]
+    pub by: Vec<String>,
+    #[command(flatten)]
+    pub range: RangeArgs,
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    #[command(flatten)]
+    pub view: ViewArgs,
+    /// Draw bars instead of the table
+    #[arg(long)]
+    pub chart: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SortBy {
+    /// Latest first
+    #[default]
+    Time,
+    /// Dearest first
+    Cost,
+}
+
+#[derive(Args, Debug)]
+pub struct CallsArgs {
+    /// At most so many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    pub limit: usize,
+    /// The order
+    #[arg(long, value_enum, default_value_t)]
+    pub sort: SortBy,
+    #[command(flatten)]
+    pub range: RangeArgs,
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Go on printing calls as they are recorded
+    #[arg(long)]
+    pub follow: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RerateArgs {
+    /// Only calls that have no price yet
+    #[arg(long)]
+    pub unpriced: bool,
+    /// From this day or instant on
+    #[arg(long, value_name = "DATE")]
+    pub since: Option<String>,
+    /// Up to and including this day, or up to this instant
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<String>,
+    /// The zone of the days
+    #[arg(long, value_name = "ZONE")]
+    pub tz: Option<String>,
+    /// Append the adjustments; without this the difference is only shown
+    #[arg(long)]
+    pub apply: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct BackfillArgs {
+    /// From this day or instant on
+    #[arg(long, value_name = "DATE")]
+    pub since: Option<String>,
+    /// Up to and including this day, or up to this instant
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<String>,
+    /// The zone of the days
+    #[arg(long, value_name = "ZONE")]
+    pub tz: Option<String>,
+    /// Append the adjustments; without this they are only shown
+    #[arg(long)]
+    pub apply: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["usage", "cost_usd", "none"])))]
+pub struct SettleArgs {
+    #[command(flatten)]
+    pub call: CallIdArgs,
+    /// It used this: input=N,output=N and further quantities, totals including their parts
+    #[arg(long, value_name = "KEY=N,…", value_delimiter = ',')]
+    pub usage: Vec<String>,
+    /// It cost this
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
+    pub cost_usd: Option<String>,
+    /// It cost nothing
+    #[arg(long)]
+    pub none: bool,
+    /// Why, for those who read the books later
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    Csv,
+    Jsonl,
+}
+
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    /// The file's format
+    #[arg(long, value_enum, default_value = "csv")]
+    pub format: ExportFormat,
+    /// Where to [default: stdout]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub range: RangeArgs,
+    #[command(flatten)]
+    pub filter: FilterArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct LogsArgs {
+    /// The directory for the files; those of the days in question are replaced
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    #[command(flatten)]
+    pub range: RangeArgs,
+    #[command(flatten)]
+    pub filter: FilterArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct BackupArgs {
+    /// The file to write; it must not exist yet
+    pub file: PathBuf,
+}
+
+#[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("from").required(true).args(["file", "from_journal"])))]
+pub struct RestoreArgs {
+    /// The backup
+    pub file: Option<PathBuf>,
+    /// Make the store anew from the whole journal
+    #[arg(long)]
+    pub from_journal: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RetainArgs {
+    /// Keep the calls of so many days, today included [default: [retention] days]
+    #[arg(long, value_name = "N")]
+    pub days: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Report everything that is wrong with it; exit code 78 when something is
+    Check,
+    /// Print what is in force, and where each value comes from
+    Print,
+}

@@ -1,0 +1,51 @@
+//! One file per command.
+
+mod backfill;
+mod backup;
+mod call;
+mod calls;
+pub mod completions;
+pub mod config;
+mod doctor;
+mod explain;
+mod export;
+mod import;
+mod logs;
+mod price;
+mod rebuild;
+mod rerate;
+mod restore;
+mod retain;
+mod settle;
+mod usage;
+mod verify;
+
+use crate::cli::Command;
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+use crate::out::Out;
+
+/// Runs a command.
+pub fn run(command: &Command, config: &Config, out: &mut Out) -> Result<Exit, Failure> {
+    match command {
+        Command::Import(args) => import::run(args, config, out),
+        Command::Usage(args) => usage::run(args, config, out),
+        Command::Calls(args) => calls::run(args, config, out),
+        Command::Call(args) => call::run(args, config, out),
+        Command::Explain(args) => explain::run(args, config, out),
+        Command::Price(command) => price::run(command, config, out),
+        Command::Rerate(args) => rerate::run(args, config, out),
+        Command::Settle(args) => settle::run(args, config, out),
+        Command::Backfill(args) => backfill::run(args, config, out),
+        Command::Export(args) => export::run(args, config, out),
+        Command::Logs(args) => logs::run(args, config, out),
+        Command::Verify => verify::run(config, out),
+        Command::Rebuild => rebuild::run(config, out),
+        Command::Backup(args) => backup::run(args, config, out),
+        Command::Restore(args) => restore::run(args, config, out),
+        Command::Retain(args) => retain::run(args, config, out),
+        Command::Doctor => doctor::run(config, out),
+        // Answered before the configuration is read.
+        Command::Config(_) | Command::Completions { .. } => Ok(Exit::Ok),
+    }
+}

@@ -1,0 +1,50 @@
+//! Every environment variable that the program reads. Nothing else reads the environment.
+
+use std::ffi::OsString;
+
+/// Path of the configuration file; `--config` counts before it.
+pub const CONFIG: &str = "TOLLBOOK_CONFIG";
+/// The data directory; as `[server] data_dir`.
+pub const DATA_DIR: &str = "TOLLBOOK_DATA_DIR";
+/// The time zone of days, weeks and months; as `[server] time_zone`.
+pub const TIME_ZONE: &str = "TOLLBOOK_TIME_ZONE";
+/// What "recorded" survives; as `[store] durability`.
+pub const DURABILITY: &str = "TOLLBOOK_DURABILITY";
+/// Size of a journal segment in MiB; as `[journal] segment_mib`.
+pub const SEGMENT_MIB: &str = "TOLLBOOK_SEGMENT_MIB";
+/// Days for which calls are kept; as `[retention] days`.
+pub const RETENTION_DAYS: &str = "TOLLBOOK_RETENTION_DAYS";
+/// A key for encryption at rest, which this build does not have: setting it is refused.
+pub const ENCRYPTION_KEY: &str = "TOLLBOOK_ENCRYPTION_KEY";
+/// When set to anything, no colours are used.
+pub const NO_COLOR: &str = "NO_COLOR";
+/// The width of the output in columns, where it is no terminal.
+pub const COLUMNS: &str = "COLUMNS";
+/// Where Claude Code keeps its logs (several directories are separated by commas).
+pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
+/// Where Codex keeps its logs.
+pub const CODEX_HOME: &str = "CODEX_HOME";
+/// The user's home directory, for the defaults of the two before.
+pub const HOME: &str = "HOME";
+
+/// Every variable, for the reference page and its test.
+#[cfg(test)]
+pub const ALL: &[&str] = &[
+    CONFIG,
+    DATA_DIR,
+    TIME_ZONE,
+    DURABILITY,
+    SEGMENT_MIB,
+    RETENTION_DAYS,
+    ENCRYPTION_KEY,
+    NO_COLOR,
+    COLUMNS,
+    CLAUDE_CONFIG_DIR,
+    CODEX_HOME,
+    HOME,
+];
+
+/// A variable's value; an empty one counts as not set.
+pub fn get(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}

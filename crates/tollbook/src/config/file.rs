@@ -1,0 +1,275 @@
+//! Reading `tollbook.toml`. Every problem is reported, with its place and what was probably meant.
+
+use super::{Config, NamedZone, Origin, Set, beside, value};
+use std::ops::Range;
+use std::path::Path;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Every key that is understood, by section.
+const KEYS: &[(&str, &[&str])] = &[
+    ("server", &["data_dir", "time_zone"]),
+    ("store", &["durability"]),
+    ("journal", &["segment_mib"]),
+    ("retention", &["days"]),
+    ("prices", &["file"]),
+];
+/// Sections and keys that belong to the server, which this binary does not have.
+const NOT_YET: &[&str] = &["gateway", "budgets", "channels"];
+const NOT_YET_KEYS: &[(&str, &str)] =
+    &[("server", "listen"), ("server", "open_metrics"), ("server", "tls_cert"), ("server", "tls_key")];
+
+/// Reads a file's text into the configuration.
+pub fn read(config: &mut Config, path: &Path, text: &str, problems: &mut Vec<String>) {
+    let mut reader = Reader { path, text, found: Vec::new() };
+    sections(&mut reader, config);
+    let mut found = reader.found;
+    found.sort();
+    problems.extend(found.into_iter().map(|(_, problem)| problem));
+}
+
+fn sections(reader: &mut Reader<'_>, config: &mut Config) {
+    let (root, errors) = DeTable::parse_recoverable(reader.text);
+    for error in &errors {
+        reader.problem(error.span().unwrap_or(0..0), error.message());
+    }
+    if !errors.is_empty() {
+        return;
+    }
+    for (name, found) in root.get_ref() {
+        match (name.get_ref().as_ref(), found.get_ref()) {
+            ("prices", DeValue::Array(tables)) => {
+                for table in tables.iter() {
+                    if let Some(table) = reader.table("prices", table) {
+                        prices(reader, config, table, name.span());
+                    }
+                }
+            }
+            ("prices", _) => {
+                reader.problem(name.span(), "prices are written as [[prices]], each with a file")
+            }
+            (section, _) if KEYS.iter().any(|(known, _)| *known == section) => {
+                if let Some(table) = reader.table(section, found) {
+                    values(reader, config, section, table);
+                }
+            }
+            (section, _) if NOT_YET.contains(&section) => {
+                reader.problem(
+                    name.span(),
+                    &format!("[{section}] is not understood yet: this tollbook has no server; take it out"),
+                );
+            }
+            (section, _) => {
+                let known = KEYS.iter().map(|(section, _)| *section);
+                reader.unknown(name.span(), &format!("section {section:?}"), section, known);
+            }
+        }
+    }
+}
+
+fn values(reader: &mut Reader<'_>, config: &mut Config, section: &str, table: &DeTable<'_>) {
+    for (key, found) in table {
+        let origin = reader.origin(key.span());
+        let place = found.span();
+        match (section, key.get_ref().as_ref()) {
+            ("server", "data_dir") => {
+                if let Some(text) = reader.text(found) {
+                    config.data_dir = Set { value: beside(reader.path, &text), origin };
+                }
+            }
+            ("server", "time_zone") => {
+                if let Some(value) =
+                    reader.text(found).and_then(|text| reader.checked(place, NamedZone::find(&text)))
+                {
+                    config.time_zone = Set { value, origin };
+                }
+            }
+            ("store", "durability") => {
+                let named = reader.text(found).map(|text| value::durability(&text));
+                if let Some(value) = named.and_then(|named| reader.checked(place, named)) {
+                    config.durability = Set { value, origin };
+                }
+            }
+            ("journal", "segment_mib") => {
+                if let Some(value) =
+                    reader.whole(found).and_then(|n| reader.checked(place, value::segment_mib(n)))
+                {
+                    config.segment_bytes = Set { value, origin };
+                }
+            }
+            ("retention", "days") => {
+                if let Some(days) =
+                    reader.whole(found).and_then(|n| reader.checked(place, value::retention_days(n)))
+                {
+                    config.retention_days = Set { value: Some(days), origin };
+                }
+            }
+            (_, other) => reader.unknown_key(section, other, key.span()),
+        }
+    }
+}
+
+fn prices(reader: &mut Reader<'_>, config: &mut Config, table: &DeTable<'_>, place: Range<usize>) {
+    let mut has_file = false;
+    for (key, found) in table {
+        match key.get_ref().as_ref() {
+            "file" => {
+                has_file = true;
+                if let Some(text) = reader.text(found) {
+                    let origin = reader.origin(key.span());
+                    config.prices.push(Set { value: beside(reader.path, &text), origin });
+                }
+            }
+            other => reader.unknown_key("prices", other, key.span()),
+        }
+    }
+    if !has_file {
+        reader.problem(place, "[[prices]] needs a file");
+    }
+}
+
+/// The text that is read, and what is wrong with it.
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+    /// Problems by the place that they are at.
+    found: Vec<(usize, String)>,
+}
+
+impl Reader<'_> {
+    fn place(&self, span: &Range<usize>) -> String {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        format!("{}:{line}:{column}", self.path.display())
+    }
+
+    fn origin(&self, span: Range<usize>) -> Origin {
+        Origin::File(self.place(&span))
+    }
+
+    fn problem(&mut self, span: Range<usize>, what: &str) {
+        self.found.push((span.start, format!("{}: {what}", self.place(&span))));
+    }
+
+    fn unknown<'k>(
+        &mut self,
+        span: Range<usize>,
+        what: &str,
+        word: &str,
+        known: impl Iterator<Item = &'k str>,
+    ) {
+        let known: Vec<&str> = known.collect();
+        let near = nearest(word, &known);
+        let advice = match near {
+            Some(meant) => format!("did you mean {meant:?}?"),
+            None => format!("there are {}", known.join(", ")),
+        };
+        self.problem(span, &format!("unknown {what}: {advice}"));
+    }
+
+    fn unknown_key(&mut self, section: &str, key: &str, span: Range<usize>) {
+        if NOT_YET_KEYS.contains(&(section, key)) {
+            let what = format!("{key:?} is not understood yet: this tollbook has no server; take it out");
+            return self.problem(span, &what);
+        }
+        let known = KEYS.iter().find(|(name, _)| *name == section).map_or(&[][..], |(_, keys)| keys);
+        // What will be known is no mistake in writing: it is named, and then refused by its name.
+        let later = NOT_YET_KEYS.iter().filter(|(name, _)| *name == section).map(|(_, key)| *key);
+        self.unknown(span, &format!("key {key:?} in [{section}]"), key, known.iter().copied().chain(later));
+    }
+
+    fn table<'t, 'i>(&mut self, section: &str, found: &'t Spanned<DeValue<'i>>) -> Option<&'t DeTable<'i>> {
+        match found.get_ref() {
+            DeValue::Table(table) => Some(table),
+            _ => {
+                self.problem(found.span(), &format!("{section} is a section: write [{section}]"));
+                None
+            }
+        }
+    }
+
+    fn text(&mut self, found: &Spanned<DeValue<'_>>) -> Option<String> {
+        match found.get_ref() {
+            DeValue::String(text) if !text.is_empty() => return Some(text.clone().into_owned()),
+            DeValue::String(_) => self.problem(found.span(), "it is empty"),
+            _ => self.problem(found.span(), "it must be a text in quotes"),
+        }
+        None
+    }
+
+    fn whole(&mut self, found: &Spanned<DeValue<'_>>) -> Option<u64> {
+        let number = match found.get_ref() {
+            DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.problem(found.span(), "it must be a whole number, not below 0");
+        }
+        number
+    }
+
+    fn checked<T>(&mut self, span: Range<usize>, value: Result<T, String>) -> Option<T> {
+        value.map_err(|problem| self.problem(span, &problem)).ok()
+    }
+}
+
+/// The known word that was probably meant.
+pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let lower = word.to_lowercase();
+    let scored = known.iter().map(|known| (strsim::osa_distance(&lower, known), *known));
+    scored
+        .filter(|(distance, known)| *distance <= 1 + known.chars().count() / 3)
+        .min()
+        .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        let mut problems = Vec::new();
+        read(&mut Config::default(), Path::new("t.toml"), text, &mut problems);
+        problems
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_at_once_with_their_places() {
+        let text = "[server]\ndata_dri = \"x\"\nlissten = \"y\"\nlisten = \"z\"\ntime_zone = \"Mars/Phobos\"\n\
+                    [journal]\nsegment_mib = -5\n[store]\ndurability = 1\n[retension]\ndays = 3\n[gateway]\n[[prices]]\n";
+        assert_eq!(
+            problems(text),
+            [
+                "t.toml:2:1: unknown key \"data_dri\" in [server]: did you mean \"data_dir\"?",
+                "t.toml:3:1: unknown key \"lissten\" in [server]: did you mean \"listen\"?",
+                "t.toml:4:1: \"listen\" is not understood yet: this tollbook has no server; take it out",
+                "t.toml:5:13: there is no time zone \"Mars/Phobos\"; zones are named like Europe/Berlin",
+                "t.toml:7:15: it must be a whole number, not below 0",
+                "t.toml:9:14: it must be a text in quotes",
+                "t.toml:10:2: unknown section \"retension\": did you mean \"retention\"?",
+                "t.toml:12:2: [gateway] is not understood yet: this tollbook has no server; take it out",
+                "t.toml:13:3: [[prices]] needs a file",
+            ]
+        );
+    }
+
+    #[test]
+    fn bad_toml_is_named_with_line_and_column() {
+        let found = problems("[server\n");
+        assert!(found[0].starts_with("t.toml:1:8: "), "{found:?}");
+        assert!(problems("a = 1\na = 2\n")[0].starts_with("t.toml:2:1: "));
+    }
+
+    #[test]
+    fn paths_are_meant_from_where_the_file_is() {
+        let (mut config, mut problems) = (Config::default(), Vec::new());
+        let text = "[server]\ndata_dir = \"books\"\n[[prices]]\nfile = \"my.toml\"\n[retention]\ndays = 90\n";
+        read(&mut config, Path::new("/etc/tollbook/tollbook.toml"), text, &mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(config.data_dir.value, Path::new("/etc/tollbook/books"));
+        assert_eq!(config.data_dir.origin.to_string(), "/etc/tollbook/tollbook.toml:2:1");
+        assert_eq!(config.prices[0].value, Path::new("/etc/tollbook/my.toml"));
+        assert_eq!(config.retention_days.value, Some(90));
+    }
+}

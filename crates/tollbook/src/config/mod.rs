@@ -1,0 +1,202 @@
+//! Configuration: flags before environment before file, every value with where it comes from.
+//!
+//! Everything that is wrong is reported at once, with line and column where it stands in a file.
+
+pub mod env;
+mod file;
+pub mod value;
+
+use crate::cli::GlobalArgs;
+use crate::failure::Failure;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use tollbook_ledger::Durability;
+use tollbook_store::Zone;
+use tollbook_types::limits;
+
+/// The file that is read when none is named.
+const DEFAULT_FILE: &str = "tollbook.toml";
+const MIB: u64 = 1024 * 1024;
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said anything.
+    Default,
+    /// A command-line option.
+    Flag(&'static str),
+    /// An environment variable.
+    Variable(&'static str),
+    /// A file, with the place.
+    File(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::Flag(flag) => f.write_str(flag),
+            Origin::Variable(name) => f.write_str(name),
+            Origin::File(place) => f.write_str(place),
+        }
+    }
+}
+
+/// A value and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Set<T> {
+    /// The value.
+    pub value: T,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl<T> Set<T> {
+    fn default(value: T) -> Set<T> {
+        Set { value, origin: Origin::Default }
+    }
+}
+
+/// A zone with its IANA name.
+#[derive(Clone, Debug)]
+pub struct NamedZone {
+    /// The name, as it was given.
+    pub name: String,
+    /// The zone.
+    pub zone: Zone,
+}
+
+impl NamedZone {
+    /// The zone with this IANA name.
+    pub fn find(name: &str) -> Result<NamedZone, String> {
+        match Zone::get(name) {
+            Ok(zone) => Ok(NamedZone { name: zone.iana_name().unwrap_or(name).to_owned(), zone }),
+            Err(_) => Err(format!("there is no time zone {name:?}; zones are named like Europe/Berlin")),
+        }
+    }
+}
+
+/// What is in force.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file that was read, if any.
+    pub file: Option<PathBuf>,
+    /// `[server] data_dir`
+    pub data_dir: Set<PathBuf>,
+    /// `[server] time_zone`
+    pub time_zone: Set<NamedZone>,
+    /// `[store] durability`
+    pub durability: Set<Durability>,
+    /// `[journal] segment_mib`, in bytes.
+    pub segment_bytes: Set<u64>,
+    /// `[retention] days`
+    pub retention_days: Set<Option<u32>>,
+    /// `[[prices]] file`, in order.
+    pub prices: Vec<Set<PathBuf>>,
+}
+
+impl Config {
+    pub(crate) fn default() -> Config {
+        Config {
+            file: None,
+            data_dir: Set::default(PathBuf::from("tollbook-data")),
+            time_zone: Set::default(NamedZone { name: "UTC".to_owned(), zone: Zone::UTC }),
+            durability: Set::default(Durability::Full),
+            segment_bytes: Set::default(limits::SEGMENT_BYTES),
+            retention_days: Set::default(None),
+            prices: Vec::new(),
+        }
+    }
+
+    /// Reads what is in force.
+    pub fn load(flags: &GlobalArgs) -> Result<Config, Failure> {
+        let mut config = Config::default();
+        let mut problems = Vec::new();
+        if let Some((path, text)) = find_file(flags)? {
+            file::read(&mut config, &path, &text, &mut problems);
+            config.file = Some(path);
+        }
+        config.take_variables(&mut problems);
+        if let Some(dir) = &flags.data_dir {
+            config.data_dir = Set { value: dir.clone(), origin: Origin::Flag("--data-dir") };
+        }
+        if env::get(env::ENCRYPTION_KEY).is_some() {
+            problems.push(format!(
+                "{} is set, but this tollbook is built without encryption at rest: nothing is read or written",
+                env::ENCRYPTION_KEY
+            ));
+        }
+        if problems.is_empty() { Ok(config) } else { Err(Failure::config(problems)) }
+    }
+
+    fn take_variables(&mut self, problems: &mut Vec<String>) {
+        let mut text = |name: &'static str| {
+            let value = env::get(name)?;
+            let text = value.into_string().ok();
+            if text.is_none() {
+                problems.push(format!("{name} is no readable text"));
+            }
+            text.map(|text| (text, Origin::Variable(name)))
+        };
+        let (zone, durability) = (text(env::TIME_ZONE), text(env::DURABILITY));
+        let (segment, retention) = (text(env::SEGMENT_MIB), text(env::RETENTION_DAYS));
+        if let Some(dir) = env::get(env::DATA_DIR) {
+            self.data_dir = Set { value: PathBuf::from(dir), origin: Origin::Variable(env::DATA_DIR) };
+        }
+        let mut bad = |origin: &Origin, problem: String| problems.push(format!("{origin}: {problem}"));
+        if let Some((text, origin)) = zone {
+            match NamedZone::find(&text) {
+                Ok(value) => self.time_zone = Set { value, origin },
+                Err(problem) => bad(&origin, problem),
+            }
+        }
+        if let Some((text, origin)) = durability {
+            match value::durability(&text) {
+                Ok(value) => self.durability = Set { value, origin },
+                Err(problem) => bad(&origin, problem),
+            }
+        }
+        if let Some((text, origin)) = segment {
+            match value::whole(&text).and_then(value::segment_mib) {
+                Ok(value) => self.segment_bytes = Set { value, origin },
+                Err(problem) => bad(&origin, problem),
+            }
+        }
+        if let Some((text, origin)) = retention {
+            match value::whole(&text).and_then(value::retention_days) {
+                Ok(days) => self.retention_days = Set { value: Some(days), origin },
+                Err(problem) => bad(&origin, problem),
+            }
+        }
+    }
+}
+
+/// The configuration file that counts, with its text.
+fn find_file(flags: &GlobalArgs) -> Result<Option<(PathBuf, String)>, Failure> {
+    let named = flags.config.clone().or_else(|| env::get(env::CONFIG).map(PathBuf::from));
+    let (path, is_named) = match named {
+        Some(path) => (path, true),
+        None => (PathBuf::from(DEFAULT_FILE), false),
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(error) if !is_named && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::config(vec![format!("{}: {}", path.display(), reason(&error))])),
+    }
+}
+
+/// An I/O error in plain words.
+pub fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "reading it is not permitted".to_owned(),
+        std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
+        std::io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// A path in a file is meant from where the file is.
+fn beside(file: &Path, path: &str) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(path)
+}

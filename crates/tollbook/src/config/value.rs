@@ -1,0 +1,53 @@
+//! What the single values may be.
+
+use super::MIB;
+use tollbook_ledger::Durability;
+
+/// The largest journal segment.
+const SEGMENT_MIB_MAX: u64 = 4_096;
+/// The smallest: a record and what is kept free for the last words must fit.
+const SEGMENT_MIB_MIN: u64 = 2;
+/// The longest retention: a century.
+const RETENTION_DAYS_MAX: u64 = 36_525;
+
+/// A whole number in text.
+pub fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a whole number"))
+}
+
+/// `[store] durability`
+pub fn durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "full" => Ok(Durability::Full),
+        "strict" => Ok(Durability::Strict),
+        "process" => Ok(Durability::Process),
+        _ => Err(format!("there is no durability {text:?}; there are full, strict and process")),
+    }
+}
+
+/// The word for a durability.
+pub fn durability_name(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Full => "full",
+        Durability::Strict => "strict",
+        Durability::Process => "process",
+    }
+}
+
+/// `[journal] segment_mib`, as bytes.
+pub fn segment_mib(mib: u64) -> Result<u64, String> {
+    if (SEGMENT_MIB_MIN..=SEGMENT_MIB_MAX).contains(&mib) {
+        return Ok(mib * MIB);
+    }
+    Err(format!("a segment has {SEGMENT_MIB_MIN} to {SEGMENT_MIB_MAX} MiB, not {mib}"))
+}
+
+/// `[retention] days`
+pub fn retention_days(days: u64) -> Result<u32, String> {
+    match u32::try_from(days) {
+        Ok(short) if (1..=RETENTION_DAYS_MAX).contains(&days) => Ok(short),
+        _ => Err(format!(
+            "calls are kept for 1 to {RETENTION_DAYS_MAX} days, not {days}; leave it out to keep them for ever"
+        )),
+    }
+}

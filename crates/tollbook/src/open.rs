@@ -1,0 +1,117 @@
+//! Opening the books: to read, beside whoever writes, or to write, as the only one.
+
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::out::Out;
+use crate::prices;
+use std::path::Path;
+use std::sync::Arc;
+use tollbook_ledger::{DataDir, DirLock, Ledger, LedgerError, journal};
+use tollbook_sqlite::{Options, SqliteStore};
+use tollbook_store::{EventStore, Position, Store, StoreError};
+use tollbook_types::{CardId, RateCard};
+
+/// The books, for reading.
+pub type Books = Arc<dyn Store>;
+
+/// The data directory that is configured.
+pub fn dir(config: &Config) -> DataDir {
+    DataDir::new(&config.data_dir.value)
+}
+
+/// Opens the books to read them. What another process records meanwhile is seen by later queries.
+/// Where nobody writes and the journal is ahead of the store, the store is brought up to date first.
+pub fn read(config: &Config, out: &mut Out) -> Result<Books, Failure> {
+    let dir = dir(config);
+    let is_ahead = |applied: u64| -> Result<bool, Failure> {
+        Ok(journal::newest(&dir.journal())?.is_some_and(|newest| newest > applied))
+    };
+    if !dir.store().exists() {
+        if !has_journal(&dir)? {
+            return Err(Failure::new(format!("there is nothing in {} yet", dir.path().display()))
+                .hint("record something first: `tollbook import FORMAT PATH`; or name another --data-dir"));
+        }
+        return Err(missing_store(&dir)?);
+    }
+    let store = SqliteStore::open_read_only(&dir.store())?;
+    if !is_ahead(store.position()?.applied)? {
+        return Ok(Arc::new(store));
+    }
+    match dir.lock() {
+        // Its owner is about to apply it.
+        Err(LedgerError::Locked { .. }) => Ok(Arc::new(store)),
+        Err(error) => Err(error.into()),
+        Ok(lock) => {
+            drop(store);
+            open_locked(config, lock, out)?.close()?;
+            Ok(Arc::new(SqliteStore::open_read_only(&dir.store())?))
+        }
+    }
+}
+
+/// Opens the books to write in them, as the only process.
+pub fn write(config: &Config, out: &mut Out) -> Result<Ledger, Failure> {
+    let lock = dir(config).lock()?;
+    open_locked(config, lock, out)
+}
+
+/// Opens the books whose lock is taken.
+pub fn open_locked(config: &Config, lock: DirLock, out: &mut Out) -> Result<Ledger, Failure> {
+    let dir = dir(config);
+    if !dir.store().exists() && has_journal(&dir)? {
+        return Err(missing_store(&dir)?);
+    }
+    let store = open_store(config, &dir.store(), None)?;
+    let book = prices::book(config)?;
+    let options = tollbook_ledger::Options {
+        durability: config.durability.value,
+        segment_bytes: config.segment_bytes.value,
+    };
+    let (ledger, report) = Ledger::open(lock, dir, Arc::new(store), book, Arc::new(SystemClock), options)?;
+    if report.replayed > 0 {
+        out.note(&format!("applied {} journal records that the store lacked", report.replayed));
+    }
+    if report.interrupted > 0 {
+        out.note(&format!(
+            "{} calls were open when the last process ended: their usage is unknown",
+            report.interrupted
+        ));
+    }
+    for note in &report.notes {
+        out.note(note);
+    }
+    Ok(ledger)
+}
+
+/// Opens the store's file to write in it; an absent one is made, with this ledger's name if given.
+pub fn open_store(config: &Config, path: &Path, ledger_id: Option<&str>) -> Result<SqliteStore, Failure> {
+    let name = ledger_id.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
+    Ok(SqliteStore::open(path, Options::creating(config.time_zone.value.zone.clone(), name))?)
+}
+
+/// How far a backup has come.
+pub fn inspect(path: &Path) -> Result<Position, LedgerError> {
+    let open = || -> Result<Position, StoreError> { SqliteStore::open_read_only(path)?.position() };
+    Ok(open()?)
+}
+
+fn has_journal(dir: &DataDir) -> Result<bool, Failure> {
+    Ok(journal::newest(&dir.journal())?.is_some())
+}
+
+fn missing_store(dir: &DataDir) -> Result<Failure, Failure> {
+    let survey = journal::read(&dir.journal(), |_| Ok::<(), LedgerError>(()))?;
+    Ok(LedgerError::StoreMissing {
+        store: dir.store(),
+        first: survey.first.unwrap_or(0),
+        last: survey.last.unwrap_or(0),
+    }
+    .into())
+}
+
+/// A recorded rate card.
+pub fn card(store: &dyn Store, id: CardId) -> Result<Option<RateCard>, Failure> {
+    let found = store.control(&format!("card/{id}"))?;
+    Ok(found.and_then(|control| control.body).and_then(|body| serde_json::from_str(&body).ok()))
+}

@@ -1,0 +1,14 @@
+//! The JSON shapes that programs read: calls, usage reports, explanations.
+//!
+//! Pure: from the books' values to serialisable values. Nothing here reads a store, a clock or a
+//! file, so that every way out (command line, HTTP) says the same in the same words. Money is
+//! decimal text, absent is `null`, members are only ever added.
+
+mod call;
+mod explain;
+mod quantity;
+mod report;
+
+pub use call::CallView;
+pub use explain::{Check, Explanation, LegView, explain, priced_as_words, rate_words};
+pub use report::{ReportView, has_amount};
