@@ -81,6 +81,8 @@ enum Naming {
 }
 
 type Names = BTreeMap<PathBuf, usize>;
+/// What files hold.
+pub type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 impl Naming {
     fn apply(&self, names: &mut Names) {
@@ -112,6 +114,17 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// A disk with these files on it.
+    pub fn with(files: &Files) -> Disk {
+        let mut disk = Disk::default();
+        for (path, bytes) in files {
+            disk.synced_names.insert(path.clone(), disk.files.len());
+            disk.files.push(File { synced: bytes.clone(), unsynced: Vec::new() });
+        }
+        disk.names = disk.synced_names.clone();
+        disk
+    }
+
     /// Goes one step on.
     pub fn apply(&mut self, step: &Step) {
         let file = self.names.get(&step.path).copied();
@@ -153,13 +166,13 @@ impl Disk {
     }
 
     /// The files as they are without any loss.
-    pub fn whole(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub fn whole(&self) -> Files {
         let content = |file: &usize| self.files[*file].whole();
         self.names.iter().map(|(path, file)| (path.clone(), content(file))).collect()
     }
 
     /// The files as they may be when the power goes now.
-    pub fn after_power_loss(&self, random: &mut Random) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub fn after_power_loss(&self, random: &mut Random) -> Files {
         let mut names = self.synced_names.clone();
         let kept = match random.below(3) {
             0 => 0,
@@ -271,7 +284,7 @@ fn put(bytes: &mut Vec<u8>, at: u64, data: &[u8]) {
 }
 
 /// Puts the files into a new place: what was below `from` is then below `to`.
-pub fn lay_out(files: &BTreeMap<PathBuf, Vec<u8>>, from: &Path, to: &Path) {
+pub fn lay_out(files: &Files, from: &Path, to: &Path) {
     for (path, bytes) in files {
         let path = to.join(path.strip_prefix(from).unwrap());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

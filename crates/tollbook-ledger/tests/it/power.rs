@@ -1,9 +1,9 @@
 //! Power loss, tried at many moments of a recorded run: what was acknowledged is there afterwards.
 
 use crate::books::{self, Promises};
-use crate::disk::{Disk, Random, Step, lay_out, read_log};
+use crate::disk::{Disk, Files, Random, Step, lay_out, read_log};
 use crate::worker::Worker;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tollbook_ledger::Durability;
@@ -11,30 +11,40 @@ use tollbook_ledger::Durability;
 /// A run of a busy worker, with everything that it wrote.
 struct Recording {
     place: TempDir,
+    /// What it found, and what had been promised before.
+    found: Files,
+    promised: Promises,
     steps: Vec<Step>,
 }
 
 fn record(durability: &str, calls: u64) -> Recording {
+    record_from("r", durability, calls, Files::new(), Promises::default())
+}
+
+/// The same over files that are there, whose paths are relative.
+fn record_from(round: &str, durability: &str, calls: u64, found: Files, promised: Promises) -> Recording {
     let place = TempDir::new().unwrap();
     let root = place.path().canonicalize().unwrap();
     let (dir, acks, log) = (root.join("data"), root.join("acks"), root.join("log"));
+    lay_out(&found, Path::new(""), &dir);
     Worker::new("busy", &dir, &acks)
         .under_watch(&dir)
         .set("FAULTFS_LOG", &log)
         .set("FAULTFS_ACKS", &acks)
         .set("WORKER_DURABILITY", durability)
-        .set("WORKER_ROUND", "r")
+        .set("WORKER_ROUND", round)
         .set("WORKER_CALLS", calls.to_string())
         .run();
     let steps = read_log(&log);
     std::fs::remove_file(&log).unwrap();
-    Recording { place, steps }
+    let found = found.into_iter().map(|(path, bytes)| (dir.join(path), bytes)).collect();
+    Recording { place, found, promised, steps }
 }
 
 /// What stands on the disk at one moment, and what had been promised by then.
 struct Moment {
     step: usize,
-    files: BTreeMap<PathBuf, Vec<u8>>,
+    files: Files,
     promises: Promises,
 }
 
@@ -43,14 +53,19 @@ impl Recording {
         self.place.path().canonicalize().unwrap().join("data")
     }
 
-    /// Moments from the first acknowledgement on; half of them right behind one.
+    /// Moments from the first acknowledgement on (over files that are there: from the start on);
+    /// half of them right behind one.
     fn moments(&self, count: usize, random: &mut Random) -> BTreeSet<usize> {
         let acks: Vec<usize> = (0..self.steps.len()).filter(|at| self.steps[*at].kind == b'A').collect();
         assert!(acks.len() > count, "too little was acknowledged");
+        let first = if self.found.is_empty() { acks[0] + 1 } else { 0 };
         let mut moments = BTreeSet::new();
         while moments.len() < count {
             let behind_ack = acks[random.below(acks.len() as u64) as usize] + 1;
-            let anywhere = acks[0] + 1 + random.below((self.steps.len() - acks[0]) as u64) as usize;
+            // Also early, where few acknowledgements are.
+            let reach =
+                if random.chance(30) { acks[acks.len() / 50].max(first + 1) } else { self.steps.len() };
+            let anywhere = first + random.below((reach - first) as u64) as usize;
             moments.insert(if random.chance(50) { behind_ack } else { anywhere });
         }
         moments
@@ -60,10 +75,10 @@ impl Recording {
     fn visit(
         &self,
         moments: &BTreeSet<usize>,
-        mut files: impl FnMut(&Disk) -> Option<BTreeMap<PathBuf, Vec<u8>>>,
+        mut files: impl FnMut(&Disk) -> Option<Files>,
         mut visit: impl FnMut(Moment),
     ) {
-        let (mut disk, mut promises) = (Disk::default(), Promises::default());
+        let (mut disk, mut promises) = (Disk::with(&self.found), self.promised.clone());
         for at in 0..=self.steps.len() {
             if moments.contains(&at)
                 && let Some(files) = files(&disk)
@@ -103,7 +118,7 @@ fn aftermath(from: &Path, moment: &Moment, durability: Durability) -> Aftermath 
     Aftermath { faults, notes: books.report.notes.len() }
 }
 
-fn without_shared_memory(mut files: BTreeMap<PathBuf, Vec<u8>>) -> BTreeMap<PathBuf, Vec<u8>> {
+fn without_shared_memory(mut files: Files) -> Files {
     files.retain(|path, _| !path.to_string_lossy().ends_with("-shm"));
     files
 }
@@ -112,7 +127,7 @@ fn without_shared_memory(mut files: BTreeMap<PathBuf, Vec<u8>>) -> BTreeMap<Path
 fn soak_power_loss_takes_nothing_that_was_acknowledged() {
     let count = if crate::is_soak() { 200 } else { 40 };
     let recording = record("full", 600);
-    let mut random = Random(7);
+    let mut random = crate::random(7);
     let moments = recording.moments(count, &mut random);
     let (mut bad, mut promised, mut holes) = (Vec::new(), 0, 0);
     recording.visit(
@@ -133,9 +148,44 @@ fn soak_power_loss_takes_nothing_that_was_acknowledged() {
 }
 
 #[test]
+fn soak_power_loss_again_while_the_books_recover_takes_nothing_either() {
+    let (lives, count) = if crate::is_soak() { (8, 25) } else { (2, 6) };
+    let first = record("full", 200);
+    let mut random = crate::random(23);
+    let mut remains = Vec::new();
+    first.visit(
+        &first.moments(lives, &mut random),
+        |disk| Some(without_shared_memory(disk.after_power_loss(&mut random))),
+        |moment| remains.push(moment),
+    );
+    let (mut bad, mut replays) = (Vec::new(), 0);
+    for (life, remains) in remains.into_iter().enumerate() {
+        let dir = first.dir();
+        let relative = |path: PathBuf| path.strip_prefix(&dir).unwrap().to_owned();
+        let found = remains.files.into_iter().map(|(path, bytes)| (relative(path), bytes)).collect();
+        let second = record_from("s", "full", 40, found, remains.promises);
+        second.visit(
+            &second.moments(count, &mut random),
+            |disk| Some(without_shared_memory(disk.after_power_loss(&mut random))),
+            |moment| {
+                replays += 1;
+                for fault in aftermath(&second.dir(), &moment, Durability::Full).faults {
+                    bad.push(format!(
+                        "life {life} from step {}, step {}: {fault}",
+                        remains.step, moment.step
+                    ));
+                }
+            },
+        );
+    }
+    println!("{replays} second losses of power");
+    assert!(bad.is_empty(), "{bad:#?}");
+}
+
+#[test]
 fn without_fsync_the_same_power_loss_takes_acknowledged_calls() {
     let recording = record("process", 300);
-    let mut random = Random(11);
+    let mut random = crate::random(11);
     let moments = recording.moments(20, &mut random);
     let mut with_loss = 0;
     recording.visit(
@@ -154,7 +204,7 @@ fn without_fsync_the_same_power_loss_takes_acknowledged_calls() {
 fn soak_a_write_ahead_log_that_is_gone_takes_nothing() {
     let count = if crate::is_soak() { 100 } else { 12 };
     let recording = record("full", 300);
-    let mut random = Random(13);
+    let mut random = crate::random(13);
     let store = recording.dir().join("store.db");
     let moments = recording.moments(count * 2, &mut random);
     let (mut bad, mut tried) = (Vec::new(), 0);
