@@ -23,7 +23,7 @@ use tollbook_types::{
 
 /// Microseconds between two calls: ten million in 90 days.
 const STEP: i64 = 777_600;
-const USERS: u64 = 20_000;
+const USERS: u64 = 2_000;
 const START: i64 = 1_790_000_000_000_000;
 
 /// Provider, model, picodollars for an input and an output token.

@@ -110,7 +110,7 @@ fn check_entries(
     let mut folder = Folder::new(zone.clone());
     folder.interner.read_only = true;
     let mut comparing =
-        Comparing { connection, zone, cells: Cells::new(), settled: i64::MIN, cutoff: meta.cutoff };
+        Comparing { connection, zone, cells: Cells::default(), settled: i64::MIN, cutoff: meta.cutoff };
     let sql =
         concat!("SELECT ", row_columns!(), ", e.input_tokens, e.output_tokens FROM entries e ORDER BY e.at");
     let mut statement = connection.prepare(sql).db()?;

@@ -105,18 +105,18 @@ impl<'a> Sieve<'a> {
         }
         let who = self.who.pick_memo(Entry, row.who, |part| {
             let who = shelves.who.get(connection, row.who)?;
-            Ok(part.pick(|dimension| who.value.value(dimension)))
+            Ok((part.pick(|dimension| who.value.value(dimension)), who.hash))
         })?;
         let what = self.what.pick_memo(Entry, row.what, |part| {
             let what = shelves.what.get(connection, row.what)?;
-            Ok(part.pick(|dimension| what.value.value(dimension)))
+            Ok((part.pick(|dimension| what.value.value(dimension)), what.hash))
         })?;
         let kind = self.kind.pick_memo(Entry, row.kind, |part| {
             let kind = shelves.kind.get(connection, row.kind)?;
             let call = &kind.value.call;
             let legs = kind.value.legs.iter().flatten().filter_map(|leg| leg.model.as_deref());
             let passes = part.admits(|dimension| call.value(dimension), legs.chain([call.model.as_str()]));
-            Ok(passes.then_some(0))
+            Ok((passes.then_some(0), kind.hash))
         })?;
         if who.is_none() || what.is_none() || kind.is_none() {
             return Ok(false);

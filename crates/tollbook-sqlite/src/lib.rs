@@ -19,6 +19,7 @@ mod money_pack;
 mod pack;
 mod parts;
 mod plan;
+mod quick;
 mod rollup;
 mod row;
 mod schema;

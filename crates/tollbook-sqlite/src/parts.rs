@@ -39,8 +39,16 @@ pub(crate) struct Part {
     filters: Vec<Filter>,
     known: HashMap<Vec<Option<String>>, u32>,
     values: Vec<Vec<Option<String>>>,
-    /// By number of a combination: 0 not asked yet, 1 refused, else the place in `values` plus 2.
-    memo: [Vec<u32>; 3],
+    /// By number of a combination: 0 not asked yet, 1 refused, else the place in `values` plus 2;
+    /// and the hash of the combination.
+    memo: [Vec<(u32, i64)>; 3],
+}
+
+/// Where the values of a combination stand, and its hash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Picked {
+    pub place: u32,
+    pub hash: i64,
 }
 
 /// Which numbers a memo is by: each kind of row names combinations of its own.
@@ -79,24 +87,26 @@ impl Part {
         Some(place)
     }
 
-    /// As [`Part::pick`] for a combination, asking `load` only the first time.
+    /// As [`Part::pick`] for a combination, asking `load` for place and hash only the first time.
     pub(crate) fn pick_memo(
         &mut self,
         memo: Memo,
         id: i64,
-        load: impl FnOnce(&mut Part) -> Result<Option<u32>, StoreError>,
-    ) -> Result<Option<u32>, StoreError> {
+        load: impl FnOnce(&mut Part) -> Result<(Option<u32>, i64), StoreError>,
+    ) -> Result<Option<Picked>, StoreError> {
         let at = usize::try_from(id).map_err(|_| crate::pack::damaged())?;
-        if let Some(known) = self.memo[memo as usize].get(at).filter(|known| **known != 0) {
-            return Ok(known.checked_sub(2));
+        let picked = |place: u32, hash| place.checked_sub(2).map(|place| Picked { place, hash });
+        if let Some((place, hash)) = self.memo[memo as usize].get(at).filter(|(place, _)| *place != 0) {
+            return Ok(picked(*place, *hash));
         }
-        let place = load(self)?;
+        let (place, hash) = load(self)?;
+        let place = place.map_or(1, |place| place + 2);
         let memo = &mut self.memo[memo as usize];
         if memo.len() <= at {
-            memo.resize(at + 1, 0);
+            memo.resize(at + 1, (0, 0));
         }
-        memo[at] = place.map_or(1, |place| place + 2);
-        Ok(place)
+        memo[at] = (place, hash);
+        Ok(picked(place, hash))
     }
 
     /// Puts the values of a place where the answer wants them.

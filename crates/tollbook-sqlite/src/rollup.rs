@@ -10,9 +10,9 @@
 
 use crate::fault::Db;
 use crate::pack::{Packer, Unpacker, damaged};
+use crate::quick::QuickMap;
 use crate::terms::Named;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::HashMap;
 use tollbook_store::{Measures, StoreError};
 use tollbook_types::{Meter, Meters, Money};
 
@@ -116,15 +116,7 @@ impl Sums {
             rest &= rest - 1;
         }
         self.reported |= more.reported;
-        for (mine, theirs) in [
-            (&mut self.cost, more.cost),
-            (&mut self.input, more.input),
-            (&mut self.output, more.output),
-            (&mut self.other, more.other),
-            (&mut self.saved, more.saved),
-        ] {
-            *mine = mine.checked_add(theirs).ok_or_else(too_large)?;
-        }
+        self.add_amounts([more.cost, more.input, more.output, more.other, more.saved])?;
         self.bounds(more.min, more.max);
         Ok(())
     }
@@ -168,13 +160,12 @@ impl Sums {
         }
     }
 
-    fn unpack(from: &mut Unpacker<'_>) -> Result<Sums, StoreError> {
-        let mut sums = Sums::default();
+    /// Adds what [`Sums::pack`] wrote.
+    fn add_packed(&mut self, from: &mut Unpacker<'_>) -> Result<(), StoreError> {
         let mask = from.uint()?;
-        sums.counts[0] = from.uint()?;
-        for at in 0..COUNTS - 1 {
-            if mask >> at & 1 == 1 {
-                sums.counts[at + 1] = from.uint()?;
+        for at in 0..COUNTS {
+            if at == 0 || mask >> (at - 1) & 1 == 1 {
+                self.counts[at] = self.counts[at].checked_add(from.uint()?).ok_or_else(too_large)?;
             }
         }
         let mut amounts = [0_i128; 5];
@@ -184,26 +175,32 @@ impl Sums {
             }
         }
         let [rest, input, output, other, saved] = amounts;
-        (sums.input, sums.output, sums.saved) = (input, output, saved);
-        sums.cost = rest.wrapping_add(input).wrapping_add(output);
-        sums.other = other.wrapping_add(rest);
+        let cost = rest.wrapping_add(input).wrapping_add(output);
+        self.add_amounts([cost, input, output, other.wrapping_add(rest), saved])?;
         if mask >> 12 & 1 == 1 {
-            sums.min = Some(from.int()?);
-            sums.max = sums.min;
+            let min = Some(from.int()?);
+            let max = if mask >> 13 & 1 == 1 { Some(from.int()?) } else { min };
+            self.bounds(min, max);
         }
-        if mask >> 13 & 1 == 1 {
-            sums.max = Some(from.int()?);
-        }
-        sums.reported = from.uint()?;
-        if sums.reported >> METERS != 0 {
+        let mut rest = from.uint()?;
+        if rest >> METERS != 0 {
             return Err(damaged());
         }
-        let mut rest = sums.reported;
+        self.reported |= rest;
         while rest != 0 {
-            sums.meters[rest.trailing_zeros() as usize] = from.uint()?;
+            let code = rest.trailing_zeros() as usize;
+            self.meters[code] = self.meters[code].saturating_add(from.uint()?);
             rest &= rest - 1;
         }
-        if from.is_empty() { Ok(sums) } else { Err(damaged()) }
+        if from.is_empty() { Ok(()) } else { Err(damaged()) }
+    }
+
+    fn add_amounts(&mut self, amounts: [i128; 5]) -> Result<(), StoreError> {
+        let mine = [&mut self.cost, &mut self.input, &mut self.output, &mut self.other, &mut self.saved];
+        for (mine, theirs) in mine.into_iter().zip(amounts) {
+            *mine = mine.checked_add(theirs).ok_or_else(too_large)?;
+        }
+        Ok(())
     }
 }
 
@@ -232,11 +229,18 @@ impl Cell {
 
     /// The sums in a stored value, if its checksum is that of this cell.
     pub(crate) fn unseal(&self, body: &[u8]) -> Result<Sums, StoreError> {
+        let mut sums = Sums::default();
+        self.add_sealed(body, &mut sums)?;
+        Ok(sums)
+    }
+
+    /// Adds the sums in a stored value, if its checksum is that of this cell.
+    pub(crate) fn add_sealed(&self, body: &[u8], sums: &mut Sums) -> Result<(), StoreError> {
         let (packed, sum) = body.split_last_chunk::<4>().ok_or_else(damaged)?;
         if self.checksum(packed) != u32::from_le_bytes(*sum) {
             return Err(StoreError::Corrupt(format!("a rollup row is damaged: {}", self.words())));
         }
-        Sums::unpack(&mut Unpacker::new(packed))
+        sums.add_packed(&mut Unpacker::new(packed))
     }
 
     fn checksum(&self, packed: &[u8]) -> u32 {
@@ -359,13 +363,13 @@ impl Cell {
 }
 
 /// Sums by cell, waiting to be written; boxed, so that moving and sorting cells is cheap.
-pub(crate) type Cells = HashMap<Cell, Box<Sums>>;
+pub(crate) type Cells = QuickMap<Cell, Box<Sums>>;
 
 /// Rollup rows that the writer wrote lately, so that it need not read them again. Only true while
 /// every transaction is committed.
 #[derive(Debug, Default)]
 pub(crate) struct RollupCache {
-    rows: HashMap<Cell, Vec<u8>>,
+    rows: QuickMap<Cell, Vec<u8>>,
 }
 
 /// Rows that are remembered.
@@ -388,7 +392,7 @@ impl RollupCache {
             let loaded = if cached.is_some() { None } else { cell.load(connection)? };
             let before = cached.as_deref().or(loaded.as_ref());
             if let Some(before) = before {
-                sums.add(&cell.unseal(before)?)?;
+                cell.add_sealed(before, &mut sums)?;
             }
             let there = before.is_some();
             let body = cell.seal(&sums);

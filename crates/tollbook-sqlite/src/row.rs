@@ -258,9 +258,13 @@ impl Encoder {
         raw: Option<&str>,
         numbers: &mut Packer,
     ) -> Result<Option<Named>, StoreError> {
-        let Some(template) = raw.and_then(|raw| template::cut(raw, numbers)) else { return Ok(None) };
-        let frame = template.as_bytes();
-        terms.intern_bounded(connection, frame, TEMPLATES_MAX, || Template(template.clone()))
+        let frame = &mut self.frame.start().0;
+        if !raw.is_some_and(|raw| template::cut(raw, frame, numbers)) {
+            return Ok(None);
+        }
+        // Only whole ASCII runs were replaced by ASCII bytes: it is still UTF-8.
+        let template = || Template(String::from_utf8_lossy(frame).into_owned());
+        terms.intern_bounded(connection, frame, TEMPLATES_MAX, template)
     }
 }
 

@@ -16,14 +16,13 @@ const DIGITS_MAX: usize = 19;
 /// A longer text is not worth taking apart.
 const TEMPLATE_BYTES_MAX: usize = 4_096;
 
-/// The template of a text; its numbers are appended to `numbers`. `None` when the text cannot be
-/// taken apart, and then `numbers` is as it was.
-pub(crate) fn cut(text: &str, numbers: &mut Packer) -> Option<String> {
+/// Appends the template of a text to `template` and its numbers to `numbers`; the template is
+/// UTF-8. False, and nothing done, when the text cannot be taken apart.
+pub(crate) fn cut(text: &str, template: &mut Vec<u8>, numbers: &mut Packer) -> bool {
     if text.len() > TEMPLATE_BYTES_MAX || text.bytes().any(|b| b == PLAIN || b == PADDED) {
-        return None;
+        return false;
     }
     let bytes = text.as_bytes();
-    let mut template = Vec::with_capacity(bytes.len());
     let (mut at, mut quoted) = (0, false);
     while at < bytes.len() {
         let byte = bytes[at];
@@ -54,8 +53,7 @@ pub(crate) fn cut(text: &str, numbers: &mut Packer) -> Option<String> {
         }
         numbers.uint(value);
     }
-    // Only whole ASCII runs were replaced by ASCII bytes: what is left is still UTF-8.
-    String::from_utf8(template).ok()
+    true
 }
 
 /// The text again.
@@ -90,7 +88,11 @@ mod tests {
 
     fn round_trip(text: &str) -> Option<String> {
         let mut numbers = Packer::default();
-        let template = cut(text, &mut numbers)?;
+        let mut template = Vec::new();
+        if !cut(text, &mut template, &mut numbers) {
+            return None;
+        }
+        let template = String::from_utf8(template).unwrap();
         let mut unpacker = Unpacker::new(&numbers.bytes);
         let back = fill(&template, &mut unpacker).unwrap();
         assert_eq!(back, text);

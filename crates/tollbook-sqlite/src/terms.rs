@@ -6,9 +6,10 @@
 //! read. Rows are only ever added. This module must never know how calls are laid out.
 
 use crate::fault::Db;
+use crate::quick::QuickMap;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tollbook_store::StoreError;
 use tollbook_types::{CardId, CostBasis, Digest, Evidence, FreeReason, Status};
@@ -228,7 +229,7 @@ fn hash_of(body: &str) -> i64 {
 #[derive(Debug)]
 pub(crate) struct Interner {
     /// By class: the bytes that tell combinations apart, to their numbers.
-    known: Vec<HashMap<Box<[u8]>, Named>>,
+    known: Vec<QuickMap<Box<[u8]>, Named>>,
     counts: Vec<Option<u64>>,
     /// Nothing is added: what is not there is damage.
     pub read_only: bool,
@@ -239,7 +240,7 @@ const REMEMBERED_MAX: usize = 200_000;
 
 impl Default for Interner {
     fn default() -> Interner {
-        let known = Class::ALL.iter().map(|_| HashMap::new()).collect();
+        let known = Class::ALL.iter().map(|_| QuickMap::default()).collect();
         Interner { known, counts: vec![None; Class::ALL.len()], read_only: false }
     }
 }

@@ -31,7 +31,7 @@ impl Touched {
         state: &State,
     ) -> Result<(), StoreError> {
         let place = writer.folder.place(&writer.connection, event, state)?;
-        let mut cells = Cells::new();
+        let mut cells = Cells::default();
         writer.folder.fold(&writer.connection, place, event, state, &mut cells)?;
         self.cells.extend(cells.into_keys());
         Ok(())
@@ -88,8 +88,8 @@ pub(crate) fn fold_span(
         })
         .collect();
     let Writer { connection, folder, shelves, .. } = writer;
-    let mut all = Cells::new();
-    let mut part = Cells::new();
+    let mut all = Cells::default();
+    let mut part = Cells::default();
     each_row(connection, from, to, |row| {
         if only_days && row.version == 0 && !people.contains(&(row.who, row.what)) {
             return Ok(());

@@ -27,7 +27,7 @@ impl Writer {
         self.drop_rollups(from)?;
         self.rollups.clear();
         self.folder = crate::fold::Folder::new(zone.clone());
-        let mut cells = Cells::new();
+        let mut cells = Cells::default();
         let mut written = 0;
         let mut settled = i64::MIN;
         let sql = concat!("SELECT ", row_columns!(), " FROM entries e WHERE e.at >= ?1 ORDER BY e.at");
@@ -99,7 +99,7 @@ impl Writer {
         let days: Result<BTreeSet<(i64, i64)>, StoreError> =
             adjusted.into_iter().map(|at| day_span(at, &zone)).collect();
         for span in days? {
-            let mut cells = Cells::new();
+            let mut cells = Cells::default();
             let Writer { connection, folder, shelves, .. } = self;
             each_row(connection, span.0, span.1, |row| {
                 let entry = row.entry(connection, shelves)?;

@@ -2,8 +2,9 @@
 
 use crate::fault::Db;
 use crate::meta::{Meta, zone_of};
-use crate::parts::{Home, Memo, Part, home};
+use crate::parts::{Home, Memo, Part, Picked, home};
 use crate::plan::{Buckets, Source, Span, choose, cut, span_of};
+use crate::quick::QuickMap;
 use crate::rollup::{Cell, MICROS_PER_HOUR, MICROS_PER_QUARTER, Sums};
 use crate::row::{RawRow, instant, micros};
 use crate::sealed::adjustment_at;
@@ -11,7 +12,6 @@ use crate::terms::{Named, Shelves};
 use crate::touched::each_row;
 use rusqlite::{Connection, params};
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use tollbook_store::fold::call_measures;
 use tollbook_store::{Dimension, State, StoreError, UsageQuery, UsageReport, UsageRow, View};
 use tollbook_types::Event;
@@ -26,7 +26,7 @@ struct Summing<'a> {
     what: Part,
     call: Part,
     own: Part,
-    groups: HashMap<(i64, [u32; 4]), usize>,
+    groups: QuickMap<(i64, [u32; 4]), usize>,
     sums: Vec<Sums>,
     /// What rollup rows could not answer.
     left: Vec<Span>,
@@ -51,7 +51,7 @@ pub(crate) fn usage(
         what: part(Home::What),
         call: part(Home::Call),
         own: part(Home::Own),
-        groups: HashMap::new(),
+        groups: QuickMap::default(),
         sums: Vec::new(),
         left: Vec::new(),
         rolled: false,
@@ -137,14 +137,14 @@ impl Summing<'_> {
         Ok(None)
     }
 
-    fn add(&mut self, bucket: i64, places: [u32; 4], sums: &Sums) -> Result<(), StoreError> {
+    /// The sums of a group.
+    fn group(&mut self, bucket: i64, places: [u32; 4]) -> &mut Sums {
         let fresh = self.sums.len();
         let at = *self.groups.entry((bucket, places)).or_insert(fresh);
         if at == fresh {
-            self.sums.push(sums.clone());
-            return Ok(());
+            self.sums.push(Sums::default());
         }
-        self.sums[at].add(sums)
+        &mut self.sums[at]
     }
 
     fn hours(&mut self, (from, to): Span) -> Result<(), StoreError> {
@@ -157,10 +157,8 @@ impl Summing<'_> {
             let (hour, model): (i64, i64) = (row.get(0).db()?, row.get(1).db()?);
             let Some(bucket) = self.bucket(cell_span(hour, MICROS_PER_HOUR)?)? else { continue };
             let Some(call) = self.model_place(model)? else { continue };
-            let hash = self.shelves.model.get(self.connection, model)?.hash;
-            let cell = Cell::Hour { hour, model: Named { id: model, hash } };
-            let sums = cell.unseal(row.get_ref(2).db()?.as_blob().map_err(|_| crate::pack::damaged())?)?;
-            self.add(bucket, [0, 0, call, 0], &sums)?;
+            let cell = Cell::Hour { hour, model: call.named(model) };
+            cell.add_sealed(body(row, 2)?, self.group(bucket, [0, 0, call.place, 0]))?;
         }
         Ok(())
     }
@@ -176,28 +174,26 @@ impl Summing<'_> {
             let [quarter, project, model]: [i64; 3] = [row.get(0).db()?, row.get(1).db()?, row.get(2).db()?];
             let Some(bucket) = self.bucket(cell_span(quarter, MICROS_PER_QUARTER)?)? else { continue };
             let (connection, shelves) = (self.connection, &mut *self.shelves);
-            let of = shelves.project.get(connection, project)?;
-            let who = self
-                .who
-                .pick_memo(Memo::Hours, project, |part| Ok(part.pick(|_| of.value.project.as_deref())))?;
+            let who = self.who.pick_memo(Memo::Hours, project, |part| {
+                let of = shelves.project.get(connection, project)?;
+                Ok((part.pick(|_| of.value.project.as_deref()), of.hash))
+            })?;
             let Some((who, call)) = who.zip(self.model_place(model)?) else { continue };
-            let hash = self.shelves.model.get(connection, model)?.hash;
-            let (project, model) = (Named { id: project, hash: of.hash }, Named { id: model, hash });
-            let cell = Cell::Quarter { quarter, project, model };
-            let sums = cell.unseal(row.get_ref(3).db()?.as_blob().map_err(|_| crate::pack::damaged())?)?;
-            self.add(bucket, [who, 0, call, 0], &sums)?;
+            let cell = Cell::Quarter { quarter, project: who.named(project), model: call.named(model) };
+            cell.add_sealed(body(row, 3)?, self.group(bucket, [who.place, 0, call.place, 0]))?;
         }
         Ok(())
     }
 
-    fn model_place(&mut self, id: i64) -> Result<Option<u32>, StoreError> {
+    fn model_place(&mut self, id: i64) -> Result<Option<Picked>, StoreError> {
         let (connection, shelves) = (self.connection, &mut *self.shelves);
         self.call.pick_memo(Memo::Hours, id, |part| {
             let model = shelves.model.get(connection, id)?;
-            Ok(part.pick(|dimension| match dimension {
+            let place = part.pick(|dimension| match dimension {
                 Dimension::Provider => Some(&model.value.provider),
                 _ => Some(&model.value.model),
-            }))
+            });
+            Ok((place, model.hash))
         })
     }
 
@@ -222,37 +218,34 @@ impl Summing<'_> {
             let (day, ends, who, what, call) = (day.db()?, ends.db()?, who.db()?, what.db()?, call.db()?);
             let span = (day.saturating_mul(1_000_000), ends.saturating_mul(1_000_000));
             let Some(bucket) = self.bucket(span)? else { continue };
-            let Some(places) = self.day_places(who, what, call)? else { continue };
-            let named = |id, hash| Named { id, hash };
-            let who = named(who, self.shelves.who.get(self.connection, who)?.hash);
-            let what = named(what, self.shelves.what.get(self.connection, what)?.hash);
-            let call = named(call, self.shelves.call.get(self.connection, call)?.hash);
+            let Some(picked) = self.day_places(who, what, call)? else { continue };
+            let places = [picked[0].place, picked[1].place, picked[2].place, 0];
+            let (who, what, call) = (picked[0].named(who), picked[1].named(what), picked[2].named(call));
             let cell = match row.get::<_, bool>(6).db()? {
                 false => Cell::Day { day, who, what, call },
                 true => Cell::BilledDay { day, who, what, call },
             };
-            let sums = cell.unseal(row.get_ref(5).db()?.as_blob().map_err(|_| crate::pack::damaged())?)?;
-            self.add(bucket, places, &sums)?;
+            cell.add_sealed(body(row, 5)?, self.group(bucket, places))?;
         }
         Ok(())
     }
 
-    fn day_places(&mut self, who: i64, what: i64, call: i64) -> Result<Option<[u32; 4]>, StoreError> {
+    fn day_places(&mut self, who: i64, what: i64, call: i64) -> Result<Option<[Picked; 3]>, StoreError> {
         let (connection, shelves) = (self.connection, &mut *self.shelves);
         let who = self.who.pick_memo(Memo::Days, who, |part| {
             let who = shelves.who.get(connection, who)?;
-            Ok(part.pick(|dimension| who.value.value(dimension)))
+            Ok((part.pick(|dimension| who.value.value(dimension)), who.hash))
         })?;
         let what = self.what.pick_memo(Memo::Days, what, |part| {
             let what = shelves.what.get(connection, what)?;
-            Ok(part.pick(|dimension| what.value.value(dimension)))
+            Ok((part.pick(|dimension| what.value.value(dimension)), what.hash))
         })?;
         let call = self.call.pick_memo(Memo::Days, call, |part| {
             let call = shelves.call.get(connection, call)?;
-            Ok(part.pick(|dimension| call.value.value(dimension)))
+            Ok((part.pick(|dimension| call.value.value(dimension)), call.hash))
         })?;
         Ok(match (who, what, call) {
-            (Some(who), Some(what), Some(call)) => Some([who, what, call, 0]),
+            (Some(who), Some(what), Some(call)) => Some([who, what, call]),
             _ => None,
         })
     }
@@ -280,22 +273,25 @@ impl Summing<'_> {
         let shelves = &mut *self.shelves;
         let who = self.who.pick_memo(Memo::Entry, row.who, |part| {
             let who = shelves.who.get(connection, row.who)?;
-            Ok(part.pick(|dimension| who.value.value(dimension)))
+            Ok((part.pick(|dimension| who.value.value(dimension)), who.hash))
         })?;
         let what = self.what.pick_memo(Memo::Entry, row.what, |part| {
             let what = shelves.what.get(connection, row.what)?;
-            Ok(part.pick(|dimension| what.value.value(dimension)))
+            Ok((part.pick(|dimension| what.value.value(dimension)), what.hash))
         })?;
         let Some((who, what)) = who.zip(what) else { return Ok(()) };
+        let (who, what) = (who.place, what.place);
         let bucket = self.buckets.of(row.at)?.0;
         let (event, state) = row.sums(connection, shelves)?;
         for (at, (model, measures)) in call_measures(&event, &state).iter().enumerate() {
             let shelves = &mut *self.shelves;
             let place = if at == 0 {
-                self.call.pick_memo(Memo::Entry, row.kind, |part| {
-                    let kind = shelves.kind.get(connection, row.kind)?;
-                    Ok(part.pick(|dimension| kind.value.call.value(dimension)))
-                })?
+                self.call
+                    .pick_memo(Memo::Entry, row.kind, |part| {
+                        let kind = shelves.kind.get(connection, row.kind)?;
+                        Ok((part.pick(|dimension| kind.value.call.value(dimension)), kind.hash))
+                    })?
+                    .map(|picked| picked.place)
             } else {
                 let kind = shelves.kind.get(connection, row.kind)?;
                 self.call.pick(|dimension| match dimension {
@@ -304,7 +300,7 @@ impl Summing<'_> {
                 })
             };
             if let Some(call) = place {
-                self.add(bucket, [who, what, call, 0], &Sums::of(measures))?;
+                self.group(bucket, [who, what, call, 0]).add(&Sums::of(measures))?;
             }
         }
         Ok(())
@@ -319,7 +315,7 @@ impl Summing<'_> {
             let places =
                 [&mut self.who, &mut self.what, &mut self.call, &mut self.own].map(|part| part.pick(value));
             if let [Some(who), Some(what), Some(call), Some(own)] = places {
-                self.add(bucket, [who, what, call, own], &Sums::of(&measures))?;
+                self.group(bucket, [who, what, call, own]).add(&Sums::of(&measures))?;
             }
         }
         Ok(())
@@ -348,6 +344,17 @@ impl Summing<'_> {
         });
         Ok(UsageReport { rows, total: total.measures(), from_rollups: self.rolled })
     }
+}
+
+impl Picked {
+    fn named(self, id: i64) -> Named {
+        Named { id, hash: self.hash }
+    }
+}
+
+/// The packed sums in a column.
+fn body<'a>(row: &'a rusqlite::Row<'_>, column: usize) -> Result<&'a [u8], StoreError> {
+    row.get_ref(column).db()?.as_blob().map_err(|_| crate::pack::damaged())
 }
 
 /// The first cell that begins at or after an end.

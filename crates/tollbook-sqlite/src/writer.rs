@@ -86,7 +86,7 @@ impl Writer {
             return Err(StoreError::Invalid(why));
         }
         self.transact(|writer| {
-            let mut cells = Cells::with_capacity(batch.ops.len() * 2);
+            let mut cells = Cells::default();
             let mut touched = Touched::default();
             for op in &batch.ops {
                 writer.check_position(op, batch.through)?;

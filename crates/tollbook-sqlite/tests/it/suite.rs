@@ -1,4 +1,5 @@
-//! The suite that every back end must pass.
+//! The suite that every back end must pass, on stores in a directory of their own.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use tollbook_sqlite::{Options, SqliteStore};
