@@ -53,6 +53,12 @@ impl Recording {
         self.place.path().canonicalize().unwrap().join("data")
     }
 
+    /// How many segments of the journal were let go, so that only the store has their records.
+    fn segments_gone(&self) -> usize {
+        let is_gone = |step: &&Step| step.kind == b'U' && step.path.extension().is_some_and(|e| e == "jsonl");
+        self.steps.iter().filter(is_gone).count()
+    }
+
     /// Moments from the first acknowledgement on (over files that are there: from the start on);
     /// half of them right behind one.
     fn moments(&self, count: usize, random: &mut Random) -> BTreeSet<usize> {
@@ -127,6 +133,7 @@ fn without_shared_memory(mut files: Files) -> Files {
 fn soak_power_loss_takes_nothing_that_was_acknowledged() {
     let count = if crate::is_soak() { 200 } else { 40 };
     let recording = record("full", 600);
+    assert!(recording.segments_gone() > 0, "the store was never alone");
     let mut random = crate::random(7);
     let moments = recording.moments(count, &mut random);
     let (mut bad, mut promised, mut holes) = (Vec::new(), 0, 0);
@@ -203,7 +210,8 @@ fn without_fsync_the_same_power_loss_takes_acknowledged_calls() {
 #[test]
 fn soak_a_write_ahead_log_that_is_gone_takes_nothing() {
     let count = if crate::is_soak() { 100 } else { 12 };
-    let recording = record("full", 300);
+    let recording = record("full", 600);
+    assert!(recording.segments_gone() > 0, "the store was never alone");
     let mut random = crate::random(13);
     let store = recording.dir().join("store.db");
     let moments = recording.moments(count * 2, &mut random);
@@ -223,7 +231,7 @@ fn soak_a_write_ahead_log_that_is_gone_takes_nothing() {
             }
         },
     );
-    println!("{tried} deleted logs");
+    println!("{tried} deleted logs, {} segments let go", recording.segments_gone());
     assert!(tried >= count / 2, "{tried}");
     assert!(bad.is_empty(), "{bad:#?}");
 }

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tollbook_ledger::{Durability, LedgerError, Outcome, Settlement};
+use tollbook_ledger::{Durability, LedgerError, Outcome, Settlement, journal};
 use tollbook_store::EventStore;
 use tollbook_types::{Meter, Meters};
 
@@ -174,8 +174,8 @@ impl Job {
         }
     }
 
-    /// Three threads send events, some of them twice; one writes documents, one corrects, one makes
-    /// the store durable now and then, one records without waiting, as a gateway does.
+    /// Three threads send events, some of them twice; one writes documents, one corrects, one
+    /// tidies up, one records without waiting, as a gateway does.
     fn be_busy(&mut self) {
         let (job, done) = (&*self, &AtomicBool::new(false));
         std::thread::scope(|scope| {
@@ -183,12 +183,7 @@ impl Job {
             scope.spawn(move || job.write_documents(done));
             scope.spawn(move || job.correct(done));
             scope.spawn(move || job.record_like_a_gateway(done));
-            scope.spawn(move || {
-                while !done.load(Ordering::Relaxed) {
-                    std::thread::sleep(Duration::from_millis(40));
-                    job.books.store.sync().unwrap();
-                }
-            });
+            scope.spawn(move || job.tidy_up(done));
             let failed = senders.into_iter().filter_map(|sender| sender.join().err()).count();
             done.store(true, Ordering::Relaxed);
             assert_eq!(failed, 0);
@@ -234,6 +229,22 @@ impl Job {
             let state = self.books.ledger.settle(stored.seq, &usage, "a test").unwrap();
             self.acknowledge(&format!("adjust {} {}", stored.seq, state.version));
             number += 1;
+        }
+    }
+
+    /// Makes the store durable now and then, and lets go of segments that are full.
+    fn tidy_up(&self, done: &AtomicBool) {
+        let mut is_last = false;
+        while !is_last {
+            std::thread::sleep(Duration::from_millis(40));
+            is_last = done.load(Ordering::Relaxed);
+            self.books.store.sync().unwrap();
+            let segments = journal::segments(&self.books.data.journal()).unwrap();
+            for pair in segments.windows(2) {
+                let [(first, path), (next, _)] = pair else { continue };
+                self.books.ledger.flush().unwrap();
+                self.books.ledger.seal_and_remove(*first, next - 1, path).unwrap();
+            }
         }
     }
 
