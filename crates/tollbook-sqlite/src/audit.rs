@@ -3,8 +3,7 @@
 
 use crate::fault::Db;
 use crate::fold::Folder;
-use crate::identity::candidates;
-use crate::key::local_key;
+use crate::identity::Index;
 use crate::meta::{Meta, zone_of};
 use crate::rollup::{Cell, Cells};
 use crate::row::{RawRow, row_columns, seq_value};
@@ -13,7 +12,7 @@ use crate::sweep::{STEP, each_stored, ended, span};
 use crate::terms::{self, Shelves};
 use crate::touched::corrected;
 use crate::writer::count;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use std::collections::HashMap;
 use tollbook_store::{Audit, StoreError, Zone, entry_digest};
 use tollbook_types::Usage;
@@ -82,7 +81,7 @@ fn check_documents(connection: &Connection, audit: &mut Audit) -> Result<HashMap
         Err(error) => note(audit, error.to_string()),
     })?;
     for join in joins {
-        if !candidates(connection, &join.identity.id)?.contains(&seq_value(join.seq)?) {
+        if !Index::Identities.records(connection, &join.identity.id)?.contains(&seq_value(join.seq)?) {
             note(audit, format!("join {} cannot be found by its id", join.seq));
         }
     }
@@ -149,7 +148,8 @@ fn check_counts(connection: &Connection, meta: &Meta, audit: &mut Audit) -> Resu
         let read = audit.entries;
         note(audit, format!("there are {entries} entries, {read} by time, {said} by the count"));
     }
-    let identities = count(connection, "SELECT count(*) FROM identities")?;
+    let identities = count(connection, "SELECT count(*) FROM identities")?
+        + count(connection, "SELECT count(*) FROM identity_twins")?;
     let joins = count(connection, "SELECT count(*) FROM joins")?;
     if identities != entries + joins {
         note(audit, format!("{identities} identities for {entries} entries and {joins} joins"));
@@ -183,16 +183,13 @@ fn check_entry(
         return wrong("its token columns are not its tokens");
     }
     let seq = seq_value(row.seq)?;
-    let sql = "SELECT 1 FROM identities WHERE key = ?1 AND seq = ?2";
-    let key = local_key(&entry.event.id);
-    if !connection.prepare_cached(sql).db()?.exists(params![key, seq]).db()? {
+    if !Index::Identities.records(connection, &entry.event.id)?.contains(&seq) {
         return wrong("it cannot be found by its id");
     }
-    if let Some(response) = &entry.event.provider_response_id {
-        let sql = "SELECT 1 FROM responses WHERE key = ?1 AND seq = ?2";
-        if !connection.prepare_cached(sql).db()?.exists(params![local_key(response), seq]).db()? {
-            return wrong("it cannot be found by its response id");
-        }
+    if let Some(response) = &entry.event.provider_response_id
+        && !Index::Responses.records(connection, response)?.contains(&seq)
+    {
+        return wrong("it cannot be found by its response id");
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Single calls, and pages of them.
 
 use crate::fault::Db;
-use crate::identity::{candidates, with_row};
+use crate::identity::{Index, with_row};
 use crate::parts::{Home, Part};
 use crate::plan::span_of;
 use crate::row::{RawRow, row_columns, seq_of, seq_value};
@@ -54,7 +54,7 @@ pub(crate) fn calls_by_id(
     id: &str,
 ) -> Result<Vec<StoredCall>, StoreError> {
     let mut entries = BTreeSet::new();
-    for seq in candidates(connection, id)? {
+    for seq in Index::Identities.records(connection, id)? {
         match with_row(connection, seq, |row| Ok(row.has_id(id)))? {
             Some(true) => {
                 entries.insert(seq_of(seq)?);

@@ -6,9 +6,86 @@ use crate::key::local_key;
 use crate::row::{RawRow, row_columns, seq_of, seq_value};
 use crate::sealed::{collect, join_at};
 use crate::terms::Shelves;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use tollbook_store::{Known, StoreError};
 use tollbook_types::{Event, Identity, ResponseKey, Seq};
+
+/// An index from keys to records. Nearly every key has one record; further ones are its twins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Index {
+    Identities,
+    Responses,
+}
+
+impl Index {
+    /// Adds a record. False, and nothing done, when the key has one already.
+    fn put(self, connection: &Connection, key: i64, seq: i64) -> Result<bool, StoreError> {
+        let sql = match self {
+            Index::Identities => "INSERT OR IGNORE INTO identities (key, seq) VALUES (?1, ?2)",
+            Index::Responses => "INSERT OR IGNORE INTO responses (key, seq) VALUES (?1, ?2)",
+        };
+        Ok(connection.prepare_cached(sql).db()?.execute([key, seq]).db()? == 1)
+    }
+
+    fn put_twin(self, connection: &Connection, key: i64, seq: i64) -> Result<(), StoreError> {
+        let sql = match self {
+            Index::Identities => "INSERT INTO identity_twins (key, seq) VALUES (?1, ?2)",
+            Index::Responses => "INSERT INTO response_twins (key, seq) VALUES (?1, ?2)",
+        };
+        connection.prepare_cached(sql).db()?.execute([key, seq]).db()?;
+        Ok(())
+    }
+
+    /// The records whose id has this key, oldest first.
+    pub(crate) fn records(self, connection: &Connection, id: &str) -> Result<Vec<i64>, StoreError> {
+        let key = local_key(id);
+        let (main, twins) = match self {
+            Index::Identities => (
+                "SELECT seq FROM identities WHERE key = ?1",
+                "SELECT seq FROM identity_twins WHERE key = ?1 ORDER BY seq",
+            ),
+            Index::Responses => (
+                "SELECT seq FROM responses WHERE key = ?1",
+                "SELECT seq FROM response_twins WHERE key = ?1 ORDER BY seq",
+            ),
+        };
+        let mut records: Vec<i64> = collect(connection, main, [key], |row| row.get(0).db())?;
+        if !records.is_empty() {
+            records.extend(collect(connection, twins, [key], |row| row.get::<_, i64>(0).db())?);
+            records.sort_unstable();
+        }
+        Ok(records)
+    }
+
+    /// Takes a record out.
+    pub(crate) fn drop(self, connection: &Connection, id: &str, seq: i64) -> Result<(), StoreError> {
+        let key = local_key(id);
+        let (main, twin, next) = match self {
+            Index::Identities => (
+                "DELETE FROM identities WHERE key = ?1 AND seq = ?2",
+                "DELETE FROM identity_twins WHERE key = ?1 AND seq = ?2",
+                "SELECT min(seq) FROM identity_twins WHERE key = ?1",
+            ),
+            Index::Responses => (
+                "DELETE FROM responses WHERE key = ?1 AND seq = ?2",
+                "DELETE FROM response_twins WHERE key = ?1 AND seq = ?2",
+                "SELECT min(seq) FROM response_twins WHERE key = ?1",
+            ),
+        };
+        if connection.prepare_cached(main).db()?.execute([key, seq]).db()? == 0 {
+            connection.prepare_cached(twin).db()?.execute([key, seq]).db()?;
+            return Ok(());
+        }
+        // A twin takes its place.
+        let next: Option<i64> =
+            connection.prepare_cached(next).db()?.query_row([key], |row| row.get(0)).db()?;
+        if let Some(next) = next {
+            connection.prepare_cached(twin).db()?.execute([key, next]).db()?;
+            self.put(connection, key, next)?;
+        }
+        Ok(())
+    }
+}
 
 /// Remembers that a record brought an identity, unless the identity is known.
 pub(crate) fn put_new_identity(
@@ -17,10 +94,8 @@ pub(crate) fn put_new_identity(
     identity: &IdentityRef<'_>,
     seq: Seq,
 ) -> Result<(), StoreError> {
-    let values = [local_key(identity.id), seq_value(seq)?];
-    let sql = "INSERT INTO identities (key, seq) SELECT ?1, ?2
-        WHERE NOT EXISTS (SELECT 1 FROM identities WHERE key = ?1)";
-    if connection.prepare_cached(sql).db()?.execute(values).db()? == 1 {
+    let (key, seq) = (local_key(identity.id), seq_value(seq)?);
+    if Index::Identities.put(connection, key, seq)? {
         return Ok(());
     }
     // Another record has the same key: the same identity, or by chance.
@@ -28,9 +103,7 @@ pub(crate) fn put_new_identity(
         let why = format!("the identity {:?} is known already, as entry {}", identity.id, known.entry);
         return Err(StoreError::Invalid(why));
     }
-    let sql = "INSERT INTO identities (key, seq) VALUES (?1, ?2)";
-    connection.prepare_cached(sql).db()?.execute(values).db()?;
-    Ok(())
+    Index::Identities.put_twin(connection, key, seq)
 }
 
 /// An identity that stands somewhere.
@@ -62,9 +135,11 @@ impl PartialEq<Identity> for IdentityRef<'_> {
 
 /// Remembers an entry's response id.
 pub(crate) fn put_response(connection: &Connection, id: &str, seq: Seq) -> Result<(), StoreError> {
-    let sql = "INSERT INTO responses (key, seq) VALUES (?1, ?2)";
-    connection.prepare_cached(sql).db()?.execute(params![local_key(id), seq_value(seq)?]).db()?;
-    Ok(())
+    let (key, seq) = (local_key(id), seq_value(seq)?);
+    if Index::Responses.put(connection, key, seq)? {
+        return Ok(());
+    }
+    Index::Responses.put_twin(connection, key, seq)
 }
 
 /// Runs `work` on the row of an entry, if there is one.
@@ -79,19 +154,13 @@ pub(crate) fn with_row<T>(
     rows.next().db()?.map(|row| work(&RawRow::read(row)?)).transpose()
 }
 
-/// The records whose identity has this id, perhaps with others.
-pub(crate) fn candidates(connection: &Connection, id: &str) -> Result<Vec<i64>, StoreError> {
-    let sql = "SELECT seq FROM identities WHERE key = ?1 ORDER BY seq";
-    collect(connection, sql, [local_key(id)], |row| row.get(0).db())
-}
-
 /// What is known of an identity.
 pub(crate) fn find(
     connection: &Connection,
     shelves: &mut Shelves,
     identity: &IdentityRef<'_>,
 ) -> Result<Option<Known>, StoreError> {
-    for seq in candidates(connection, identity.id)? {
+    for seq in Index::Identities.records(connection, identity.id)? {
         let content = with_row(connection, seq, |row| {
             if !row.has_id(identity.id) || !row.is_of(connection, shelves, identity)? {
                 return Ok(None);
@@ -118,8 +187,7 @@ pub(crate) fn find_response(
     shelves: &mut Shelves,
     key: &ResponseKey,
 ) -> Result<Option<(Seq, String)>, StoreError> {
-    let sql = "SELECT seq FROM responses WHERE key = ?1 ORDER BY seq";
-    for seq in collect(connection, sql, [local_key(&key.response_id)], |row| row.get::<_, i64>(0).db())? {
+    for seq in Index::Responses.records(connection, &key.response_id)? {
         let source = with_row(connection, seq, |row| {
             let event = row.entry(connection, shelves)?.event;
             Ok((event.response_key().as_ref() == Some(key)).then_some(event.source))

@@ -44,6 +44,7 @@ mod has {
     pub(super) const HOLD_ID: u64 = 1 << 13;
     pub(super) const WORST_CASE: u64 = 1 << 14;
     pub(super) const FINE_TIMES: u64 = 1 << 15;
+    pub(super) const REPORTED: u64 = 1 << 16;
 }
 
 /// An id as a column: the 16 bytes of a canonical UUID, else text.
@@ -335,6 +336,7 @@ fn bits(entry: &Entry, tag_set: bool, template: bool) -> u64 {
     set(has::FLAGS, !event.flags.is_empty());
     set(has::HOLD_ID, event.hold_id.is_some());
     set(has::WORST_CASE, event.worst_case.is_some());
+    set(has::REPORTED, event.usage.as_ref().is_some_and(|usage| !usage.reported.is_empty()));
     set(has::FINE_TIMES, fine(event.occurred_at) || fine(entry.recorded_at));
     bits
 }
@@ -421,6 +423,13 @@ fn pack_rest(out: &mut Packer, entry: &Entry, tags: Option<Named>, raw: Option<(
     }
     if let Some(worst_case) = event.worst_case {
         out.int(worst_case.picos());
+    }
+    if let Some(reported) = event.usage.as_ref().map(|usage| &usage.reported).filter(|map| !map.is_empty()) {
+        out.uint(reported.len() as u64);
+        for (key, quantity) in reported {
+            out.text(key);
+            out.uint(*quantity);
+        }
     }
     let fine = [event.occurred_at, entry.recorded_at].map(|at| at.as_nanosecond().rem_euclid(1_000) as u64);
     if fine != [0, 0] {
@@ -529,7 +538,7 @@ impl<'a> RawRow<'a> {
                 let (model, kind) = (leg.model.clone(), leg.kind.clone());
                 legs.push(Leg { model, kind, meters: unpack_meters(from)? });
             }
-            usage = Some(Usage { legs });
+            usage = Some(Usage::of(legs));
         }
         let cost = self.cost.map(Money::from_picos);
         let rating = AmountReader::new(from).rating(&deal.value, cost)?;
@@ -669,6 +678,12 @@ impl<'a> RawRow<'a> {
         }
         if bits & has::WORST_CASE != 0 {
             event.worst_case = Some(Money::from_picos(from.int()?));
+        }
+        if bits & has::REPORTED != 0 {
+            let usage = event.usage.as_mut().ok_or_else(damaged)?;
+            for _ in 0..from.uint()? {
+                usage.reported.insert(from.text()?, from.uint()?);
+            }
         }
         if bits & has::FINE_TIMES != 0 {
             event.occurred_at = finer(event.occurred_at, from.uint()?)?;

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `entries` | one entry, by its position; see [`crate::row`] |
 //! | `identities`, `responses` | index keys of ids, see [`crate::key`]; a hit is compared with the entry |
+//! | `identity_twins`, `response_twins` | further records with a key that was taken already |
 //! | `joins` | a further identity of an entry |
 //! | `adjustments` | a later state of an entry, as JSON |
 //! | `opens`, `controls`, `gaps`, `seals` | what their names say |
@@ -57,12 +58,14 @@ CREATE TABLE entries (
     body BLOB NOT NULL
 ) STRICT;
 CREATE INDEX entries_by_time ON entries (at);
-CREATE TABLE identities (
+CREATE TABLE identities (key INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
+CREATE TABLE identity_twins (
     key INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     PRIMARY KEY (key, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE responses (
+CREATE TABLE responses (key INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
+CREATE TABLE response_twins (
     key INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     PRIMARY KEY (key, seq)

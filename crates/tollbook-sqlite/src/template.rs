@@ -23,23 +23,20 @@ pub(crate) fn cut(text: &str, template: &mut Vec<u8>, numbers: &mut Packer) -> b
         return false;
     }
     let bytes = text.as_bytes();
-    let (mut at, mut quoted) = (0, false);
+    let (mut at, mut copied, mut quoted) = (0, 0, false);
     while at < bytes.len() {
         let byte = bytes[at];
         if quoted || !byte.is_ascii_digit() {
-            template.push(byte);
-            at += 1;
-            if quoted && byte == b'\\' && at < bytes.len() {
-                template.push(bytes[at]);
-                at += 1;
-            } else if byte == b'"' {
-                quoted = !quoted;
-            }
+            quoted ^= byte == b'"';
+            // What is escaped in a string cannot end it.
+            at += if quoted && byte == b'\\' { 2 } else { 1 };
             continue;
         }
+        template.extend_from_slice(&bytes[copied..at]);
         let length = bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
         let digits = &bytes[at..at + length];
         at += length;
+        copied = at;
         if length > DIGITS_MAX {
             template.extend_from_slice(digits);
             continue;
@@ -53,6 +50,7 @@ pub(crate) fn cut(text: &str, template: &mut Vec<u8>, numbers: &mut Packer) -> b
         }
         numbers.uint(value);
     }
+    template.extend_from_slice(&bytes[copied..]);
     true
 }
 

@@ -2,7 +2,7 @@
 
 use crate::fault::Db;
 use crate::fold::day_span;
-use crate::key::local_key;
+use crate::identity::Index;
 use crate::meta::{zone_name, zone_of};
 use crate::rollup::{Cell, Cells, MICROS_PER_HOUR, MICROS_PER_QUARTER};
 use crate::row::{RawRow, micros, row_columns, seq_value};
@@ -10,7 +10,7 @@ use crate::sealed::joins_of;
 use crate::sweep::{STEP, ended};
 use crate::touched::{corrected, each_row};
 use crate::writer::Writer;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use std::collections::BTreeSet;
 use tollbook_store::{State, StoreError, Zone};
 use tollbook_types::{Seq, Timestamp};
@@ -137,9 +137,9 @@ fn drop_entries(writer: &mut Writer, cutoff: i64) -> Result<u64, StoreError> {
         gone += 1;
         let event = row.entry(connection, shelves)?.event;
         let seq = seq_value(row.seq)?;
-        drop_key(connection, "DELETE FROM identities WHERE key = ?1 AND seq = ?2", &event.id, seq)?;
+        Index::Identities.drop(connection, &event.id, seq)?;
         if let Some(response) = &event.provider_response_id {
-            drop_key(connection, "DELETE FROM responses WHERE key = ?1 AND seq = ?2", response, seq)?;
+            Index::Responses.drop(connection, response, seq)?;
         }
         drop_joins(connection, row.seq)?;
         if row.version > 0 {
@@ -155,14 +155,8 @@ fn drop_entries(writer: &mut Writer, cutoff: i64) -> Result<u64, StoreError> {
 fn drop_joins(connection: &Connection, entry: Seq) -> Result<(), StoreError> {
     for join in joins_of(connection, entry)? {
         let seq = seq_value(join.seq)?;
-        let sql = "DELETE FROM identities WHERE key = ?1 AND seq = ?2";
-        drop_key(connection, sql, &join.identity.id, seq)?;
+        Index::Identities.drop(connection, &join.identity.id, seq)?;
         connection.prepare_cached("DELETE FROM joins WHERE seq = ?1").db()?.execute([seq]).db()?;
     }
-    Ok(())
-}
-
-fn drop_key(connection: &Connection, sql: &'static str, id: &str, seq: i64) -> Result<(), StoreError> {
-    connection.prepare_cached(sql).db()?.execute(params![local_key(id), seq]).db()?;
     Ok(())
 }
