@@ -3,9 +3,10 @@
 //! What it adds is decided by [`tollbook_store::fold::call_measures`]; here it only finds its
 //! cells. This module must never decide what counts.
 
+use crate::encode::Encoder;
 use crate::fault::Db;
 use crate::rollup::{Cell, Cells, MICROS_PER_HOUR, MICROS_PER_QUARTER, Sums};
-use crate::row::{Encoder, empty_state, instant, micros};
+use crate::row::{empty_state, instant, micros};
 use crate::terms::{Call, Frame, Interner, Model, Named, Project};
 use rusqlite::{Connection, params};
 use std::collections::HashMap;

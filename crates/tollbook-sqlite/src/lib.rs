@@ -10,6 +10,7 @@ mod amount;
 mod audit;
 mod calls;
 mod connection;
+mod encode;
 mod fault;
 mod fold;
 mod identity;

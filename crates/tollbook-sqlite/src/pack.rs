@@ -90,8 +90,25 @@ const FORM_SIX_BITS: u64 = 2;
 const FORM_HEX: u64 = 3;
 const ALPHABET: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
 
+/// By byte: its place in the alphabet, or 255.
+const PLACES: [u8; 256] = {
+    let mut places = [255; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if let Some(place) = place(byte as u8) {
+            places[byte] = place;
+        }
+        byte += 1;
+    }
+    places
+};
+
 /// The place of a byte in an alphabet that is in ASCII order.
-pub(crate) const fn six_bits(byte: u8) -> Option<u8> {
+pub(crate) fn six_bits(byte: u8) -> Option<u8> {
+    Some(PLACES[usize::from(byte)]).filter(|place| *place != 255)
+}
+
+const fn place(byte: u8) -> Option<u8> {
     match byte {
         b'-' => Some(0),
         b'0'..=b'9' => Some(byte - b'0' + 1),

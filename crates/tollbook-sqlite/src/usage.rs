@@ -12,7 +12,7 @@ use crate::terms::{Named, Shelves};
 use crate::touched::each_row;
 use rusqlite::{Connection, params};
 use std::cmp::Reverse;
-use tollbook_store::fold::call_measures;
+use tollbook_store::fold::{call_measures, dimension_value};
 use tollbook_store::{Dimension, State, StoreError, UsageQuery, UsageReport, UsageRow, View};
 use tollbook_types::Event;
 
@@ -262,13 +262,9 @@ impl Summing<'_> {
             View::Corrected => adjustment_at(connection, row.seq, i64::MAX)?,
             View::AsOf(at) => adjustment_at(connection, row.seq, micros(at))?,
         };
-        if adjusted.is_some() || !self.own.is_idle() {
+        if let Some((_, _, adjustment)) = &adjusted {
             let entry = row.entry(connection, self.shelves)?;
-            let state = match &adjusted {
-                Some((_, _, adjustment)) => State::of_adjustment(adjustment),
-                None => State::of_entry(&entry),
-            };
-            return self.whole_entry(row.at, &entry.event, &state);
+            return self.whole_entry(row.at, &entry.event, &State::of_adjustment(adjustment));
         }
         let shelves = &mut *self.shelves;
         let who = self.who.pick_memo(Memo::Entry, row.who, |part| {
@@ -282,7 +278,15 @@ impl Summing<'_> {
         let Some((who, what)) = who.zip(what) else { return Ok(()) };
         let (who, what) = (who.place, what.place);
         let bucket = self.buckets.of(row.at)?.0;
-        let (event, state) = row.sums(connection, shelves)?;
+        let (event, state, own) = if self.own.is_idle() {
+            let (event, state) = row.sums(connection, shelves)?;
+            (event, state, 0)
+        } else {
+            let (event, state) = row.sums_and_own(connection, shelves)?;
+            let own = self.own.pick(|dimension| dimension_value(dimension, &event, &state, &event.model));
+            let Some(own) = own else { return Ok(()) };
+            (event, state, own)
+        };
         for (at, (model, measures)) in call_measures(&event, &state).iter().enumerate() {
             let shelves = &mut *self.shelves;
             let place = if at == 0 {
@@ -300,7 +304,7 @@ impl Summing<'_> {
                 })
             };
             if let Some(call) = place {
-                self.group(bucket, [who, what, call, 0]).add(&Sums::of(measures))?;
+                self.group(bucket, [who, what, call, own]).add(&Sums::of(measures))?;
             }
         }
         Ok(())
@@ -309,9 +313,7 @@ impl Summing<'_> {
     fn whole_entry(&mut self, at: i64, event: &Event, state: &State) -> Result<(), StoreError> {
         let bucket = self.buckets.of(at)?.0;
         for (model, measures) in call_measures(event, state) {
-            let value = |dimension: &Dimension| {
-                tollbook_store::fold::dimension_value(dimension, event, state, &model)
-            };
+            let value = |dimension: &Dimension| dimension_value(dimension, event, state, &model);
             let places =
                 [&mut self.who, &mut self.what, &mut self.call, &mut self.own].map(|part| part.pick(value));
             if let [Some(who), Some(what), Some(call), Some(own)] = places {
