@@ -3,6 +3,7 @@
 use crate::meter::{Meter, Side};
 use crate::money::Money;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Quantities by meter. A meter that is absent was not reported; a meter that is 0 was reported as 0.
@@ -159,12 +160,22 @@ pub struct Leg {
 pub struct Usage {
     /// The billed parts, in the provider's order.
     pub legs: Vec<Leg>,
+    /// The provider's own totals by public name (`input_tokens`, `cache_read_tokens`, …), kept where
+    /// they are not the sums of the meters: where its figures contradict each other, or where it
+    /// bills legs beyond the ones that it sums up. For reading only; never billed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reported: BTreeMap<String, u64>,
 }
 
 impl Usage {
     /// A usage of one leg at the event's model.
     pub fn one(meters: Meters) -> Usage {
-        Usage { legs: vec![Leg { model: None, kind: None, meters }] }
+        Usage::of(vec![Leg { model: None, kind: None, meters }])
+    }
+
+    /// A usage of these legs.
+    pub fn of(legs: Vec<Leg>) -> Usage {
+        Usage { legs, reported: BTreeMap::new() }
     }
 
     /// The sum over the legs.

@@ -101,6 +101,13 @@ pub(crate) fn conclude(
 }
 
 impl Reading {
+    /// Takes the usage out, with the provider's own totals where they differ from its sums.
+    pub fn take_usage(&mut self) -> Option<Usage> {
+        let mut usage = self.usage.take()?;
+        usage.reported = self.reported.iter().map(|(key, quantity)| ((*key).to_owned(), *quantity)).collect();
+        Some(usage)
+    }
+
     fn flag(&mut self, flag: String) {
         if self.flags.len() < FLAGS_MAX && !self.flags.contains(&flag) {
             self.flags.push(flag);
@@ -306,7 +313,7 @@ fn reported_usage(tally: &Tally, mut legs: Vec<Leg>, written: &Written<'_>, end:
     if output_open {
         open_output(&mut legs[0].meters, written, reading);
     }
-    reading.usage = Some(Usage { legs });
+    reading.usage = Some(Usage::of(legs));
 }
 
 /// The output is not counted: what was seen of it is estimated.

@@ -154,7 +154,7 @@ fn each_leg_has_its_own_model_and_tier() {
     };
     let legs =
         vec![leg(None, 1_051, 35), leg(Some("claude-opus-4-7"), 2_728, 3_880), leg(None, 3_676, 3_356)];
-    call.usage = Some(Usage { legs });
+    call.usage = Some(Usage::of(legs));
     let rated = rate(&Book::embedded(), &call);
     assert_eq!(rated.rating.cost, Some(money("0.175686")));
     assert_eq!(rated.rating.legs[1].cost, Some(money("0.11064")));

@@ -288,7 +288,7 @@ fn legged(work: &mut Workload, bill: Option<i128>) -> Entry {
     entry.event.model = "main".to_owned();
     let parts = [leg(None, 1, 2), leg(Some("side"), 3, 4), leg(Some("main"), 5, 6), leg(Some("third"), 7, 8)];
     let (legs, ratings): (Vec<Leg>, Vec<LegRating>) = parts.into_iter().unzip();
-    entry.event.usage = Some(tollbook_types::Usage { legs });
+    entry.event.usage = Some(tollbook_types::Usage::of(legs));
     let rating = &mut entry.rating;
     rating.legs = ratings;
     let (input, output, other) = if let Some(bill) = bill {

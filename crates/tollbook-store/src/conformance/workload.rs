@@ -432,7 +432,11 @@ fn usage(random: &mut Random, provider: &str) -> Usage {
         kind: random.maybe(10, &["advisor_message", "transcription"]),
         meters: meters(random),
     };
-    Usage { legs: (0..legs).map(|index| leg(index == 0, random)).collect() }
+    let mut usage = Usage::of((0..legs).map(|index| leg(index == 0, random)).collect());
+    if random.chance(10) {
+        usage.reported.insert("input_tokens".to_owned(), random.below(1_000_000));
+    }
+    usage
 }
 
 fn meters(random: &mut Random) -> Meters {

@@ -188,8 +188,8 @@ fn response(
 }
 
 /// What the answer says, where the event itself does not say it.
-fn take_over(event: &mut Event, answer: Reading) {
-    event.usage = answer.usage;
+fn take_over(event: &mut Event, mut answer: Reading) {
+    event.usage = answer.take_usage();
     event.free = answer.free;
     if event.provider_cost.is_none() {
         event.provider_cost = answer.provider_cost;

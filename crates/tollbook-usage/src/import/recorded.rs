@@ -164,9 +164,10 @@ impl<'a> Recorded<'a> {
         let content_type = text::member(&values, "response_content_type")
             .or_else(|| named("content-type").map(|(_, value)| value.as_str()))
             .or_else(|| framing.map(|_| "application/x-ndjson"));
-        let reading =
+        let mut reading =
             answers::read(&request, &ResponseHead { status, content_type, headers: &headers }, &body);
         // A realtime session goes on after an error; any other answer ends with it.
+        let usage = reading.take_usage();
         let ended = reading.error.is_some() && request.api != Api::Realtime;
         let failed = status >= 400 || reading.free == Some(FreeReason::HttpError) || ended;
         let model = reading.model.or_else(|| request.model.clone()).unwrap_or_default();
@@ -181,7 +182,7 @@ impl<'a> Recorded<'a> {
             status: if failed { Status::UpstreamError } else { Status::Ok },
             error: reading.error.as_deref().and_then(text::error),
             http_status: Some(status),
-            usage: reading.usage,
+            usage,
             evidence: reading.evidence,
             free: reading.free,
             provider_cost: reading.provider_cost,

@@ -169,7 +169,7 @@ fn correction(adjustment: &Adjustment) -> Correction {
 }
 
 fn quantities(usage: Option<&Usage>) -> Option<QuantitiesView> {
-    usage.map(|usage| QuantitiesView(usage.total()))
+    usage.cloned().map(QuantitiesView)
 }
 
 fn legs(model: &str, usage: Option<&Usage>, ratings: &[LegRating]) -> Vec<Leg> {
