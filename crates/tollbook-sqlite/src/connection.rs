@@ -33,10 +33,23 @@ pub(crate) fn check_library() -> Result<(), StoreError> {
 pub(crate) fn open_writer(path: &Path, create: bool) -> Result<Connection, StoreError> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
+    if create {
+        make_private(path)?;
+    }
     let connection = Connection::open_with_flags(path, flags).db()?;
     prepare(&connection)?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE).db()?;
     Ok(connection)
+}
+
+/// Makes an absent file that only its owner can read; SQLite gives its log the same mode.
+pub(crate) fn make_private(path: &Path) -> Result<(), StoreError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let made = options.open(path);
+    made.map(drop).map_err(|error| StoreError::Io(format!("{}: {error}", path.display())))
 }
 
 /// Settings that change the file: only once it is known to be ours.

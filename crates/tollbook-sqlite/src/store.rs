@@ -281,8 +281,10 @@ impl EventStore for SqliteStore {
 
     fn backup(&self, to: &Path) -> Result<(), StoreError> {
         let io = |error: std::io::Error| StoreError::Io(format!("{}: {error}", to.display()));
-        // Makes the file, and fails if there is one.
-        std::fs::File::create_new(to).map_err(io)?;
+        if to.exists() {
+            return Err(StoreError::Io(format!("{} is there already", to.display())));
+        }
+        connection::make_private(to)?;
         let copied = self.read(|connection, _| connection.backup(rusqlite::MAIN_DB, to, None::<fn(_)>).db());
         let synced =
             copied.and_then(|()| std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(io));

@@ -28,6 +28,20 @@ fn what_is_not_there_is_not_made_unasked() {
     assert!(!path.exists());
 }
 
+#[cfg(unix)]
+#[test]
+fn a_store_its_log_and_its_backup_are_for_their_owner_only() {
+    use std::os::unix::fs::MetadataExt;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let (store, _) = filled(&path, 1, 2);
+    store.backup(&directory.path().join("backup")).unwrap();
+    for name in ["store", "store-wal", "backup"] {
+        let mode = std::fs::metadata(directory.path().join(name)).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
 #[test]
 fn files_of_the_future_and_of_others_are_refused_untouched() {
     let directory = tempfile::tempdir().unwrap();
