@@ -3,7 +3,7 @@
 //! Cached tokens stand beside the input count. A stream's first figures are exact for the input
 //! and a placeholder for the output.
 
-use crate::shape::{Field, Figures, Place, Shape};
+use crate::shape::{Field, Figures, Place, Rows, Shape};
 use crate::value::Value;
 
 /// Messages.
@@ -17,7 +17,7 @@ pub(crate) static MESSAGES: Shape = Shape {
         "server_tool_use",
         "inference_geo",
     ],
-    rows: &[
+    rows: Rows::of(&[
         ("input_tokens", Field::Input),
         ("output_tokens", Field::Output),
         ("cache_read_input_tokens", Field::CacheRead),
@@ -26,7 +26,7 @@ pub(crate) static MESSAGES: Shape = Shape {
         ("cache_creation.ephemeral_1h_input_tokens", Field::CacheWrite1h),
         ("output_tokens_details.thinking_tokens", Field::Reasoning),
         ("server_tool_use.web_search_requests", Field::WebSearch),
-    ],
+    ]),
     seconds: &[],
     splits: &[],
     cache: Place::Beside,
@@ -38,7 +38,7 @@ pub(crate) static MESSAGES: Shape = Shape {
 pub(crate) struct Iteration {
     pub kind: String,
     pub model: Option<String>,
-    pub figures: Figures,
+    pub figures: Box<Figures>,
 }
 
 /// The steps of a message, when they say more than its top level: some step is not a plain

@@ -1,21 +1,21 @@
 //! Bedrock's usage objects and headers. Bodies of `invoke` are native to the model and read by
 //! its own family.
 
-use crate::shape::{Field, Figures, Place, Shape, Split};
+use crate::shape::{Field, Figures, Place, Rows, Shape, Split};
 use crate::value::quantity;
 
 /// Converse, and Nova's own bodies.
 pub(crate) static CONVERSE: Shape = Shape {
     name: "bedrock_converse",
     marks: &["inputTokens", "outputTokens"],
-    rows: &[
+    rows: Rows::of(&[
         ("inputTokens", Field::Input),
         ("outputTokens", Field::Output),
         ("cacheReadInputTokens", Field::CacheRead),
         ("cacheReadInputTokenCount", Field::CacheRead),
         ("cacheWriteInputTokens", Field::CacheWrite),
         ("cacheWriteInputTokenCount", Field::CacheWrite),
-    ],
+    ]),
     seconds: &[],
     splits: &[("cacheDetails", "ttl", "inputTokens", Split::Writes)],
     cache: Place::Beside,
@@ -26,12 +26,12 @@ pub(crate) static CONVERSE: Shape = Shape {
 pub(crate) static METRICS: Shape = Shape {
     name: "bedrock_metrics",
     marks: &["inputTokenCount", "outputTokenCount"],
-    rows: &[
+    rows: Rows::of(&[
         ("inputTokenCount", Field::Input),
         ("outputTokenCount", Field::Output),
         ("cacheReadInputTokenCount", Field::CacheRead),
         ("cacheWriteInputTokenCount", Field::CacheWrite),
-    ],
+    ]),
     seconds: &[],
     splits: &[],
     cache: Place::Beside,
@@ -51,7 +51,7 @@ const FIREWORKS: &[(&str, Field)] =
     &[("fireworks-prompt-tokens", Field::Input), ("fireworks-cached-prompt-tokens", Field::CacheRead)];
 
 /// The figures that stand in response headers.
-pub(crate) fn from_headers(headers: &[(String, String)]) -> Option<Figures> {
+pub(crate) fn from_headers(headers: &[(String, String)]) -> Option<Box<Figures>> {
     read(headers, HEADERS, &METRICS).or_else(|| read(headers, FIREWORKS, &crate::openai::CHAT))
 }
 
@@ -59,12 +59,12 @@ fn read(
     headers: &[(String, String)],
     table: &'static [(&'static str, Field)],
     shape: &'static Shape,
-) -> Option<Figures> {
+) -> Option<Box<Figures>> {
     let known = |header: &str| table.iter().any(|(name, _)| header.eq_ignore_ascii_case(name));
     if !headers.iter().any(|(header, _)| known(header)) {
         return None;
     }
-    let mut figures = Figures::empty(shape);
+    let mut figures = Box::new(Figures::empty(shape));
     for (name, field) in table {
         let found = headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
         if let Some(count) = found.and_then(|(_, text)| quantity(text.trim()).ok()) {

@@ -63,11 +63,10 @@ fn keyed(figures: &Figures) -> Reported {
 }
 
 /// Makes the figures disjoint.
-pub(crate) fn disjoint(figures: &Figures, provider: &str) -> Disjoint {
-    let mut figures = figures.clone();
+pub(crate) fn disjoint(mut figures: Box<Figures>, provider: &str) -> Disjoint {
     compatible::inclusive(&mut figures, provider);
-    let mut out =
-        Disjoint { flags: figures.flags.clone(), inconsistent: figures.damaged, ..Disjoint::default() };
+    let flags = std::mem::take(&mut figures.flags);
+    let mut out = Disjoint { flags, inconsistent: figures.damaged, ..Disjoint::default() };
     input_side(&figures, &mut out);
     output_side(&figures, &mut out);
     for (field, meter) in FEES {
@@ -81,12 +80,16 @@ pub(crate) fn disjoint(figures: &Figures, provider: &str) -> Disjoint {
     out
 }
 
+/// Parts of a whole, at most: eleven for the input.
+const PARTS: usize = 12;
+
 /// What is left of a whole while its parts are taken out of it.
 struct Whole<'a> {
     name: &'static str,
     quantity: u64,
     left: u64,
-    taken: Vec<&'static str>,
+    taken: [&'static str; PARTS],
+    taken_count: usize,
     taken_quantity: u64,
     out: &'a mut Disjoint,
 }
@@ -98,13 +101,14 @@ impl Whole<'_> {
             return;
         }
         if quantity > 0 {
-            self.taken.push(name);
+            self.taken[self.taken_count % PARTS] = name;
+            self.taken_count += 1;
             self.taken_quantity = self.taken_quantity.saturating_add(quantity);
         }
         let fits = quantity.min(self.left);
         if fits < quantity {
             let error = UsageError {
-                part: self.taken.join(" + "),
+                part: self.taken[..self.taken_count.min(PARTS)].join(" + "),
                 part_quantity: self.taken_quantity,
                 whole: self.name.to_owned(),
                 whole_quantity: self.quantity,
@@ -125,7 +129,8 @@ fn input_side(figures: &Figures, out: &mut Disjoint) {
     let name = if figures.name(Field::Input).is_empty() { "input" } else { figures.name(Field::Input) };
     let cached = cached_media(figures, quantity, reads.saturating_add(writes.iter().map(|(_, q)| q).sum()));
     let cached_sum = cached.iter().sum::<u64>();
-    let mut whole = Whole { name, quantity, left: quantity, taken: Vec::new(), taken_quantity: 0, out };
+    let mut whole =
+        Whole { name, quantity, left: quantity, taken: [""; PARTS], taken_count: 0, taken_quantity: 0, out };
     let has_read = figures.get(Field::CacheRead).is_some();
     whole.take(figures.name(Field::CacheRead), reads.saturating_sub(cached_sum), Meter::CacheRead, has_read);
     for (meter, quantity) in writes.drain(..) {
@@ -203,7 +208,8 @@ fn cached_media(figures: &Figures, whole: u64, cached: u64) -> [u64; 3] {
 fn output_side(figures: &Figures, out: &mut Disjoint) {
     let Some(quantity) = figures.get(Field::Output) else { return };
     let name = if figures.name(Field::Output).is_empty() { "output" } else { figures.name(Field::Output) };
-    let mut whole = Whole { name, quantity, left: quantity, taken: Vec::new(), taken_quantity: 0, out };
+    let mut whole =
+        Whole { name, quantity, left: quantity, taken: [""; PARTS], taken_count: 0, taken_quantity: 0, out };
     for (field, meter) in [
         (Field::Reasoning, Meter::Reasoning),
         (Field::OutputAudio, Meter::OutputAudio),

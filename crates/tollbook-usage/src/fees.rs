@@ -22,15 +22,17 @@ pub(crate) struct Fees {
 }
 
 impl Fees {
-    pub fn document(&mut self, doc: &Doc) {
-        self.queries = self.queries.max(queries(doc));
+    pub fn document(&mut self, doc: &Doc<'_>) {
+        if doc.has(&[Slot::Queries]) {
+            self.queries = self.queries.max(queries(doc));
+        }
         self.maps = self.maps.max(doc.count(Slot::Maps).min(1));
         if doc.count(Slot::Item) > 0 {
             self.items(doc);
         }
     }
 
-    fn items(&mut self, doc: &Doc) {
+    fn items(&mut self, doc: &Doc<'_>) {
         let mut seen = Fees { queries: self.queries, maps: self.maps, ..Fees::default() };
         let mut containers: BTreeSet<Vec<u8>> = BTreeSet::new();
         let mut item = Item::default();
@@ -94,7 +96,7 @@ struct Item {
     container: Vec<u8>,
 }
 
-fn queries(doc: &Doc) -> u64 {
+fn queries(doc: &Doc<'_>) -> u64 {
     doc.items()
         .filter(|(slot, _)| *slot == Slot::Queries)
         .filter_map(|(_, captured)| Some(Value::parse(captured, &mut Vec::new())?.list().len() as u64))

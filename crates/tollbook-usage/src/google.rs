@@ -3,7 +3,7 @@
 //! Thoughts and tool prompts stand beside the counts of candidates and prompt. Grounding is
 //! billed by the prompt for older models and by the query for newer ones; no usage object says so.
 
-use crate::shape::{Field, Place, Shape, Split};
+use crate::shape::{Field, Place, Rows, Shape, Split};
 
 /// `usageMetadata`.
 pub(crate) static METADATA: Shape = Shape {
@@ -16,7 +16,7 @@ pub(crate) static METADATA: Shape = Shape {
         "thoughtsTokenCount",
         "toolUsePromptTokenCount",
     ],
-    rows: &[
+    rows: Rows::of(&[
         ("promptTokenCount", Field::Input),
         ("candidatesTokenCount", Field::Output),
         ("responseTokenCount", Field::Output),
@@ -24,7 +24,7 @@ pub(crate) static METADATA: Shape = Shape {
         ("cachedContentTokenCount", Field::CacheRead),
         ("thoughtsTokenCount", Field::Reasoning),
         ("toolUsePromptTokenCount", Field::ToolPrompt),
-    ],
+    ]),
     seconds: &[],
     splits: &[
         ("promptTokensDetails", "modality", "tokenCount", Split::Input),
@@ -41,14 +41,14 @@ pub(crate) static METADATA: Shape = Shape {
 pub(crate) static INTERACTION: Shape = Shape {
     name: "google_interaction",
     marks: &["total_input_tokens", "total_output_tokens"],
-    rows: &[
+    rows: Rows::of(&[
         ("total_input_tokens", Field::Input),
         ("total_output_tokens", Field::Output),
         ("total_tokens", Field::Total),
         ("total_cached_tokens", Field::CacheRead),
         ("total_thought_tokens", Field::Reasoning),
         ("total_tool_use_tokens", Field::ToolPrompt),
-    ],
+    ]),
     seconds: &[],
     splits: &[
         ("input_tokens_by_modality", "modality", "tokens", Split::Input),
@@ -62,6 +62,9 @@ pub(crate) static INTERACTION: Shape = Shape {
 /// The search fee of a grounded answer: one for each prompt up to the 2.x models, one for each
 /// query since.
 pub(crate) fn searches(model: &str, queries: u64) -> u64 {
+    if queries == 0 {
+        return 0;
+    }
     let by_prompt = ["gemini-1", "gemini-2"].iter().any(|family| model.contains(family));
     if by_prompt { queries.min(1) } else { queries }
 }

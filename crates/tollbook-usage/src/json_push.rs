@@ -5,61 +5,109 @@
 //! never know what a member means, and it never judges numbers: captured text is handed on as it
 //! stands.
 
-use crate::tree::{Node, Slot};
+use crate::json_whole;
+use crate::tree::{Node, SLOTS, Slot};
 use memchr::memchr2;
 use tollbook_types::limits::CAPTURE_BYTES_MAX;
 
 /// Longest member name that is compared with the tree; longer names interest nobody.
 const KEY_BYTES_MAX: usize = 64;
 /// Captured values of one document.
-const ITEMS_MAX: usize = 4_096;
-
-/// Room for what is captured of a usual document.
-const DOC_BYTES: usize = 1_024;
-/// As many values.
-const DOC_ITEMS: usize = 24;
+pub(crate) const ITEMS_MAX: usize = 4_096;
 
 /// What was captured of one document: values in the order in which they stood.
-#[derive(Debug)]
-pub(crate) struct Doc {
-    arena: Vec<u8>,
-    items: Vec<Item>,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Doc<'a> {
+    bytes: &'a [u8],
+    items: &'a Items,
     /// Something of interest did not fit.
     pub truncated: bool,
     /// The text stopped being JSON.
     pub malformed: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Item {
-    slot: Slot,
-    start: usize,
-    end: usize,
+/// Where captured values stand.
+#[derive(Debug, Default)]
+pub(crate) struct Items {
+    pub list: Vec<Item>,
+    /// The slots that were ever captured or marked, by bits.
+    seen: u64,
 }
 
-impl Doc {
+const _: () = assert!(SLOTS <= 64, "a bit for each");
+
+/// A captured value or a mark.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    pub slot: Slot,
+    pub start: usize,
+    pub end: usize,
+}
+
+impl Items {
+    #[inline]
+    pub fn push(&mut self, item: Item) {
+        self.seen |= 1 << item.slot as u32;
+        self.list.push(item);
+    }
+
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.seen = 0;
+    }
+}
+
+impl<'a> Doc<'a> {
     /// Captured values and marks, in order; a mark has no text.
-    pub fn items(&self) -> impl Iterator<Item = (Slot, &[u8])> {
-        self.items.iter().map(|item| (item.slot, &self.arena[item.start..item.end]))
+    pub fn items(&self) -> impl DoubleEndedIterator<Item = (Slot, &'a [u8])> + use<'a> {
+        let bytes = self.bytes;
+        self.items.list.iter().map(move |item| (item.slot, &bytes[item.start..item.end]))
+    }
+
+    /// Whether any of these slots was captured or marked.
+    #[inline]
+    pub fn has(&self, slots: &[Slot]) -> bool {
+        slots.iter().fold(0, |bits, slot| bits | 1_u64 << *slot as u32) & self.items.seen != 0
     }
 
     /// The last value of a slot that is not `null`.
-    pub fn last(&self, slot: Slot) -> Option<&[u8]> {
-        self.items
-            .iter()
+    pub fn last(&self, slot: Slot) -> Option<&'a [u8]> {
+        if !self.has(&[slot]) {
+            return None;
+        }
+        self.items()
             .rev()
-            .filter(|item| item.slot == slot)
-            .map(|item| &self.arena[item.start..item.end])
+            .filter(|(found, _)| *found == slot)
+            .map(|(_, text)| text)
             .find(|text| *text != b"null")
     }
 
     /// How often a slot was marked or captured.
     pub fn count(&self, slot: Slot) -> u64 {
-        self.items.iter().filter(|item| item.slot == slot).count() as u64
+        if !self.has(&[slot]) {
+            return 0;
+        }
+        self.items.list.iter().filter(|item| item.slot == slot).count() as u64
+    }
+}
+
+/// What is captured of a document that comes in pieces.
+#[derive(Debug, Default)]
+struct Held {
+    arena: Vec<u8>,
+    items: Items,
+    truncated: bool,
+    malformed: bool,
+}
+
+impl Held {
+    fn doc(&self) -> Doc<'_> {
+        let (truncated, malformed) = (self.truncated, self.malformed);
+        Doc { bytes: &self.arena, items: &self.items, truncated, malformed }
     }
 
     fn is_empty(&self) -> bool {
-        self.items.is_empty() && !self.truncated && !self.malformed
+        self.items.list.is_empty() && !self.truncated && !self.malformed
     }
 
     fn clear(&mut self) {
@@ -70,7 +118,7 @@ impl Doc {
     }
 
     fn begin(&mut self, slot: Slot) -> bool {
-        if self.items.len() >= ITEMS_MAX {
+        if self.items.list.len() >= ITEMS_MAX {
             self.truncated = true;
             return false;
         }
@@ -87,14 +135,14 @@ impl Doc {
             return false;
         }
         self.arena.extend_from_slice(bytes);
-        if let Some(item) = self.items.last_mut() {
+        if let Some(item) = self.items.list.last_mut() {
             item.end = self.arena.len();
         }
         true
     }
 
     fn abandon(&mut self) {
-        if let Some(item) = self.items.pop() {
+        if let Some(item) = self.items.list.pop() {
             self.arena.truncate(item.start);
         }
     }
@@ -146,7 +194,7 @@ pub(crate) struct Walker {
     escaped: bool,
     in_text: bool,
     depth: u64,
-    doc: Doc,
+    doc: Held,
 }
 
 impl Walker {
@@ -154,20 +202,15 @@ impl Walker {
         Walker {
             root,
             state: State::Idle,
-            frames: Vec::with_capacity(8),
+            frames: Vec::new(),
             node: None,
-            key: Vec::with_capacity(KEY_BYTES_MAX),
+            key: Vec::new(),
             key_long: false,
             capture: false,
             escaped: false,
             in_text: false,
             depth: 0,
-            doc: Doc {
-                arena: Vec::with_capacity(DOC_BYTES),
-                items: Vec::with_capacity(DOC_ITEMS),
-                truncated: false,
-                malformed: false,
-            },
+            doc: Held::default(),
         }
     }
 
@@ -177,8 +220,11 @@ impl Walker {
     }
 
     /// Reads on.
-    pub fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&Doc)) {
+    pub fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&Doc<'_>)) {
         let mut at = 0;
+        if self.state == State::Idle {
+            at = self.whole(bytes, sink);
+        }
         while at < bytes.len() {
             at = match self.state {
                 State::Bulk => self.bulk(bytes, at, sink),
@@ -191,9 +237,23 @@ impl Walker {
         }
     }
 
+    /// Reads a document that stands whole at the beginning of the chunk, if one does; its end.
+    fn whole(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&Doc<'_>)) -> usize {
+        if bytes.trim_ascii_end().last() != Some(&b'}') {
+            return 0;
+        }
+        let items = &mut self.doc.items;
+        let end = json_whole::read(bytes, self.root, items);
+        if end.is_some() && !items.list.is_empty() {
+            sink(&Doc { bytes, items: &*items, truncated: false, malformed: false });
+        }
+        items.clear();
+        end.unwrap_or(0)
+    }
+
     /// Ends the document here, whether or not it is whole: what was captured is handed on. A
     /// captured container that was cut is given up; a cut top-level scalar counts as whole.
-    pub fn finish(&mut self, sink: &mut dyn FnMut(&Doc)) {
+    pub fn finish(&mut self, sink: &mut dyn FnMut(&Doc<'_>)) {
         if self.capture && matches!(self.state, State::Bulk | State::Text | State::Scalar) {
             self.doc.abandon();
         }
@@ -213,9 +273,9 @@ impl Walker {
         self.node = None;
     }
 
-    fn emit(&mut self, sink: &mut dyn FnMut(&Doc)) {
+    fn emit(&mut self, sink: &mut dyn FnMut(&Doc<'_>)) {
         if !self.doc.is_empty() {
-            sink(&self.doc);
+            sink(&self.doc.doc());
         }
         self.doc.clear();
     }
@@ -225,7 +285,7 @@ impl Walker {
         self.state = State::Broken;
     }
 
-    fn structure(&mut self, bytes: &[u8], at: usize, sink: &mut dyn FnMut(&Doc)) -> usize {
+    fn structure(&mut self, bytes: &[u8], at: usize, sink: &mut dyn FnMut(&Doc<'_>)) -> usize {
         let byte = bytes[at];
         if matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
             return at + 1;
@@ -269,7 +329,7 @@ impl Walker {
     }
 
     /// A container of interest ended.
-    fn pop(&mut self, sink: &mut dyn FnMut(&Doc)) {
+    fn pop(&mut self, sink: &mut dyn FnMut(&Doc<'_>)) {
         if let Some(frame) = self.frames.pop()
             && frame.object
             && frame.node.entry
@@ -279,7 +339,7 @@ impl Walker {
         self.value_ended(sink);
     }
 
-    fn value_ended(&mut self, sink: &mut dyn FnMut(&Doc)) {
+    fn value_ended(&mut self, sink: &mut dyn FnMut(&Doc<'_>)) {
         self.capture = false;
         self.node = None;
         if self.frames.is_empty() {
@@ -290,7 +350,7 @@ impl Walker {
         }
     }
 
-    fn begin(&mut self, bytes: &[u8], at: usize, sink: &mut dyn FnMut(&Doc)) -> usize {
+    fn begin(&mut self, bytes: &[u8], at: usize, sink: &mut dyn FnMut(&Doc<'_>)) -> usize {
         let _ = sink;
         let slot = self.node.and_then(|node| node.slot);
         match bytes[at] {
@@ -338,6 +398,11 @@ impl Walker {
     fn in_key(&mut self, bytes: &[u8], at: usize) -> usize {
         let end = text_end(bytes, at, &mut self.escaped);
         let upto = end.unwrap_or(bytes.len());
+        if end.is_some() && self.key.is_empty() && !self.key_long {
+            self.node = self.frames.last().and_then(|frame| frame.node.member(&bytes[at..upto]));
+            self.state = State::Colon;
+            return upto + 1;
+        }
         if self.key.len() + (upto - at) > KEY_BYTES_MAX {
             self.key_long = true;
         } else {
@@ -356,7 +421,7 @@ impl Walker {
         upto + 1
     }
 
-    fn text(&mut self, bytes: &[u8], at: usize, sink: &mut dyn FnMut(&Doc)) -> usize {
+    fn text(&mut self, bytes: &[u8], at: usize, sink: &mut dyn FnMut(&Doc<'_>)) -> usize {
         let end = text_end(bytes, at, &mut self.escaped);
         let next = end.map_or(bytes.len(), |end| end + 1);
         if self.capture {
@@ -368,7 +433,7 @@ impl Walker {
         next
     }
 
-    fn scalar(&mut self, bytes: &[u8], at: usize, sink: &mut dyn FnMut(&Doc)) -> usize {
+    fn scalar(&mut self, bytes: &[u8], at: usize, sink: &mut dyn FnMut(&Doc<'_>)) -> usize {
         let rest = &bytes[at..];
         let length = rest
             .iter()
@@ -384,7 +449,7 @@ impl Walker {
     }
 
     /// Passes over a container, or captures it as it stands.
-    fn bulk(&mut self, bytes: &[u8], at: usize, sink: &mut dyn FnMut(&Doc)) -> usize {
+    fn bulk(&mut self, bytes: &[u8], at: usize, sink: &mut dyn FnMut(&Doc<'_>)) -> usize {
         let mut here = at;
         let mut ended = false;
         while here < bytes.len() {
@@ -447,16 +512,15 @@ fn text_end(bytes: &[u8], at: usize, escaped: &mut bool) -> Option<usize> {
 }
 
 /// Words that are searched before a call to the vector search pays.
-const SHORT_WORDS: usize = 16;
+const SHORT_WORDS: usize = 8;
 
 /// The next quote or backslash. Most stretches are short: eight bytes at a time first.
-fn quote_or_escape(bytes: &[u8], at: usize) -> Option<usize> {
+#[inline(always)]
+pub(crate) fn quote_or_escape(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = bytes.get(at..)?;
     let mut here = 0;
     for word in rest.chunks_exact(8).take(SHORT_WORDS) {
-        let mut eight = [0; 8];
-        eight.copy_from_slice(word);
-        let word = u64::from_le_bytes(eight);
+        let word = little(word);
         let found = zero_bytes(word ^ 0x2222_2222_2222_2222) | zero_bytes(word ^ 0x5c5c_5c5c_5c5c_5c5c);
         if found != 0 {
             return Some(at + here + (found.trailing_zeros() / 8) as usize);
@@ -464,6 +528,22 @@ fn quote_or_escape(bytes: &[u8], at: usize) -> Option<usize> {
         here += 8;
     }
     memchr2(b'"', b'\\', &rest[here..]).map(|more| at + here + more)
+}
+
+/// Where the first quote, bracket or brace stands among eight bytes; 8 if none does.
+#[inline(always)]
+pub(crate) fn is_mark_word(eight: &[u8]) -> usize {
+    let word = little(eight);
+    let curly = word | 0x2020_2020_2020_2020;
+    let found = zero_bytes(word ^ 0x2222_2222_2222_2222)
+        | zero_bytes(curly ^ 0x7b7b_7b7b_7b7b_7b7b)
+        | zero_bytes(curly ^ 0x7d7d_7d7d_7d7d_7d7d);
+    (found.trailing_zeros() / 8) as usize
+}
+
+#[inline(always)]
+fn little(eight: &[u8]) -> u64 {
+    eight.try_into().map_or(0, u64::from_le_bytes)
 }
 
 /// The high bit of the lowest byte that is zero (and perhaps of bytes above it).

@@ -3,13 +3,13 @@
 //! Differences of compatible providers that are only other names stand here as aliases; those
 //! that change the arithmetic are in `compatible.rs`.
 
-use crate::shape::{Field, Place, Shape};
+use crate::shape::{Field, Place, Rows, Shape};
 
 /// Chat completions, completions, embeddings, assistants, and their copies.
 pub(crate) static CHAT: Shape = Shape {
     name: "openai_chat",
     marks: &["prompt_tokens", "completion_tokens"],
-    rows: &[
+    rows: Rows::of(&[
         ("prompt_tokens", Field::Input),
         ("completion_tokens", Field::Output),
         ("total_tokens", Field::Total),
@@ -42,7 +42,7 @@ pub(crate) static CHAT: Shape = Shape {
         ("server_side_tool_usage_details.file_search_calls", Field::FileSearch),
         ("server_side_tool_usage_details.document_search_calls", Field::DocumentSearch),
         ("server_side_tool_usage_details.code_interpreter_calls", Field::CodeSession),
-    ],
+    ]),
     seconds: &["prompt_audio_seconds"],
     splits: &[],
     cache: Place::Inside,
@@ -53,7 +53,7 @@ pub(crate) static CHAT: Shape = Shape {
 pub(crate) static RESPONSES: Shape = Shape {
     name: "openai_responses",
     marks: &["input_tokens", "output_tokens"],
-    rows: &[
+    rows: Rows::of(&[
         ("input_tokens", Field::Input),
         ("output_tokens", Field::Output),
         ("total_tokens", Field::Total),
@@ -80,7 +80,7 @@ pub(crate) static RESPONSES: Shape = Shape {
         ("server_side_tool_usage_details.file_search_calls", Field::FileSearch),
         ("server_side_tool_usage_details.document_search_calls", Field::DocumentSearch),
         ("server_side_tool_usage_details.code_interpreter_calls", Field::CodeSession),
-    ],
+    ]),
     // xAI's voice sessions.
     seconds: &["billable_audio_seconds"],
     splits: &[],
@@ -92,7 +92,7 @@ pub(crate) static RESPONSES: Shape = Shape {
 pub(crate) static SECONDS: Shape = Shape {
     name: "seconds",
     marks: &["seconds"],
-    rows: &[],
+    rows: Rows::of(&[]),
     seconds: &["seconds"],
     splits: &[],
     cache: Place::Inside,
@@ -103,7 +103,7 @@ pub(crate) static SECONDS: Shape = Shape {
 pub(crate) static PAGES: Shape = Shape {
     name: "pages",
     marks: &["pages_processed"],
-    rows: &[("pages_processed", Field::Pages)],
+    rows: Rows::of(&[("pages_processed", Field::Pages)]),
     seconds: &[],
     splits: &[],
     cache: Place::Inside,
@@ -114,7 +114,7 @@ pub(crate) static PAGES: Shape = Shape {
 pub(crate) static TOTAL_ONLY: Shape = Shape {
     name: "total_only",
     marks: &["total_tokens", "cost_in_usd_ticks", "cost", "search_units"],
-    rows: &[("total_tokens", Field::Input), ("search_units", Field::RerankSearch)],
+    rows: Rows::of(&[("total_tokens", Field::Input), ("search_units", Field::RerankSearch)]),
     seconds: &[],
     splits: &[],
     cache: Place::Inside,

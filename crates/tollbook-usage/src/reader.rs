@@ -71,9 +71,8 @@ impl Kept {
 /// Reads one answer.
 #[derive(Debug)]
 pub struct Reader {
-    request: Request,
     status: u16,
-    content_type: String,
+    told: Told,
     framing: Framing,
     sniffed: Vec<u8>,
     lines: Lines,
@@ -86,6 +85,7 @@ pub struct Reader {
 /// What whole events and JSON bytes go through.
 #[derive(Debug)]
 struct Parser {
+    request: Request,
     walker: Walker,
     /// Only streams have one.
     gate: Option<Gate>,
@@ -96,19 +96,19 @@ struct Parser {
 impl Reader {
     /// A reader for the answer to this request.
     pub fn new(request: &Request, head: &ResponseHead<'_>) -> Reader {
-        let mut tally = Tally::new(request.api, &request.provider);
+        let mut tally = Tally::new(request.api);
         tally.read_headers(head.headers);
         let keeps = request.api.is_text() && head.status < 400;
         Reader {
-            request: request.clone(),
             status: head.status,
-            content_type: head.content_type.unwrap_or_default().to_ascii_lowercase(),
+            told: Told::of(head.content_type),
             framing: Framing::Undecided,
             sniffed: Vec::new(),
             lines: Lines::new(true),
             frames: Frames::default(),
             long_data: false,
             parser: Parser {
+                request: request.clone(),
                 walker: Walker::new(&ANSWERS),
                 gate: None,
                 tally,
@@ -130,24 +130,31 @@ impl Reader {
             return self.read(bytes);
         }
         let fresh = if self.sniffed.is_empty() { bytes.trim_ascii_start() } else { bytes };
-        self.sniffed.extend_from_slice(&fresh[..fresh.len().min(SNIFF_BYTES)]);
-        let Some(framing) = framing(&self.content_type, &self.sniffed) else {
-            return;
-        };
-        self.decide(framing, &fresh[fresh.len().min(SNIFF_BYTES)..]);
+        let (first, rest) = fresh.split_at(fresh.len().min(SNIFF_BYTES));
+        if self.sniffed.is_empty()
+            && let Some(framing) = framing(self.told, first)
+        {
+            self.decide(framing);
+            return self.read(without_mark(fresh));
+        }
+        self.sniffed.extend_from_slice(first);
+        if let Some(framing) = framing(self.told, &self.sniffed) {
+            self.decide(framing);
+            self.read_sniffed();
+            self.read(rest);
+        }
     }
 
-    fn decide(&mut self, framing: Framing, rest: &[u8]) {
+    fn decide(&mut self, framing: Framing) {
         self.framing = framing;
         self.lines = Lines::new(framing == Framing::Events);
         self.parser.tally.stream = framing.is_stream();
-        self.parser.gate = framing.is_stream().then(|| Gate::new(self.request.api));
-        let mut sniffed = std::mem::take(&mut self.sniffed);
-        if let Some(stripped) = sniffed.strip_prefix(b"\xef\xbb\xbf") {
-            sniffed = stripped.to_vec();
-        }
-        self.read(&sniffed);
-        self.read(rest);
+        self.parser.gate = framing.is_stream().then(|| Gate::new(self.parser.request.api));
+    }
+
+    fn read_sniffed(&mut self) {
+        let sniffed = std::mem::take(&mut self.sniffed);
+        self.read(without_mark(&sniffed));
     }
 
     fn read(&mut self, bytes: &[u8]) {
@@ -170,8 +177,9 @@ impl Reader {
     /// The answer has ended, or was cut.
     pub fn finish(mut self, end: End) -> Reading {
         if self.framing == Framing::Undecided {
-            let framing = last_guess(&self.content_type, &self.sniffed);
-            self.decide(framing, b"");
+            let guess = if self.told.events { Framing::Events } else { Framing::Opaque };
+            self.decide(framing(self.told, &self.sniffed).unwrap_or(guess));
+            self.read_sniffed();
         }
         let parser = &mut self.parser;
         match self.framing {
@@ -199,28 +207,32 @@ impl Reader {
             let text = String::from_utf8_lossy(&parser.kept.bytes).trim().to_owned();
             parser.tally.error_text = (!text.is_empty()).then(|| clipped(&text, ERROR_BYTES_MAX));
         }
-        reading::conclude(self.parser.tally, &self.request, self.status, end, self.framing, &self.parser.kept)
+        let Parser { request, tally, kept, .. } = self.parser;
+        reading::conclude(tally, &request, self.status, end, self.framing, &kept)
     }
 }
 
 impl Parser {
     fn json(&mut self, bytes: &[u8]) {
-        self.kept.add(bytes);
         self.walk(bytes);
-        self.forget();
+        // Texts are of no use once figures are there.
+        if self.kept.on && self.tally.is_settled() {
+            self.kept.stop();
+        }
+        self.kept.add(bytes);
     }
 
     fn walk(&mut self, bytes: &[u8]) {
-        let tally = &mut self.tally;
-        self.walker.push(bytes, &mut |doc: &Doc| {
+        let Parser { walker, tally, request, .. } = self;
+        walker.push(bytes, &mut |doc: &Doc<'_>| {
             tally.events += 1;
-            tally.document(doc);
+            tally.document(doc, &request.provider);
         });
     }
 
     fn end_document(&mut self) {
-        let tally = &mut self.tally;
-        self.walker.finish(&mut |doc: &Doc| tally.document(doc));
+        let Parser { walker, tally, request, .. } = self;
+        walker.finish(&mut |doc: &Doc<'_>| tally.document(doc, &request.provider));
     }
 
     /// Texts are of no use once figures are there.
@@ -278,18 +290,18 @@ impl Parser {
     /// One event that stands on one line.
     fn event(&mut self, event: &[u8]) {
         self.tally.events += 1;
-        self.kept.add(event);
-        self.kept.end_event();
         let known = self.tally.model.is_some() && self.tally.id.is_some();
         if self.gate.as_mut().is_none_or(|gate| gate.passes(event, known)) {
             self.walk_quietly(event);
             self.forget();
         }
+        self.kept.add(event);
+        self.kept.end_event();
     }
 
     fn walk_quietly(&mut self, bytes: &[u8]) {
-        let tally = &mut self.tally;
-        self.walker.push(bytes, &mut |doc: &Doc| tally.document(doc));
+        let Parser { walker, tally, request, .. } = self;
+        walker.push(bytes, &mut |doc: &Doc<'_>| tally.document(doc, &request.provider));
     }
 
     fn ndjson(&mut self, part: Part<'_>) {
@@ -338,18 +350,18 @@ fn inner(payload: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The framing, once the first bytes tell it.
-fn framing(content_type: &str, first: &[u8]) -> Option<Framing> {
-    if content_type.contains("vnd.amazon.eventstream") {
+fn framing(told: Told, first: &[u8]) -> Option<Framing> {
+    if told.aws {
         return Some(Framing::Aws);
     }
-    let first = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first);
+    let first = without_mark(first);
     match first.first()? {
-        b'{' if is_lines(content_type) => return Some(Framing::Lines),
+        b'{' if told.lines => return Some(Framing::Lines),
         b'{' | b'[' => return Some(Framing::Json),
         0xef if first.len() < 3 => return None,
         _ => {}
     }
-    if content_type.contains("event-stream") {
+    if told.events {
         return Some(Framing::Events);
     }
     let names = [&b"data:"[..], b"event:", b"id:", b"retry:", b":"];
@@ -362,16 +374,32 @@ fn framing(content_type: &str, first: &[u8]) -> Option<Framing> {
     Some(Framing::Opaque)
 }
 
-fn is_lines(content_type: &str) -> bool {
-    ["ndjson", "jsonl", "stream+json", "json-seq"].iter().any(|name| content_type.contains(name))
+/// The bytes without a byte order mark.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
-fn last_guess(content_type: &str, first: &[u8]) -> Framing {
-    framing(content_type, first).unwrap_or(if content_type.contains("event-stream") {
-        Framing::Events
-    } else {
-        Framing::Opaque
-    })
+/// What the content type tells of the framing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    aws: bool,
+    events: bool,
+    lines: bool,
+}
+
+impl Told {
+    fn of(content_type: Option<&str>) -> Told {
+        let content_type = content_type.unwrap_or_default();
+        if content_type.is_empty() || content_type.eq_ignore_ascii_case("application/json") {
+            return Told::default();
+        }
+        let lower = content_type.to_ascii_lowercase();
+        Told {
+            aws: lower.contains("vnd.amazon.eventstream"),
+            events: lower.contains("event-stream"),
+            lines: ["ndjson", "jsonl", "stream+json", "json-seq"].iter().any(|name| lower.contains(name)),
+        }
+    }
 }
 
 impl Framing {

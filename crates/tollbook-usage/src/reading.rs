@@ -65,7 +65,8 @@ pub(crate) fn conclude(
     framing: Framing,
     kept: &Kept,
 ) -> Reading {
-    let conditions = conditions(&tally, request);
+    let conditions = conditions(std::mem::take(&mut tally.conditions), request);
+    let loose = tally.is_loose() && !tally.counts_are_final();
     let mut reading = Reading {
         usage: None,
         evidence: Evidence::Unknown,
@@ -93,8 +94,8 @@ pub(crate) fn conclude(
         return reading.without_usage();
     }
     let written = Written { request, framing, kept };
-    match legs(&tally, request, end, &mut reading) {
-        Some(legs) => reported_usage(&tally, legs, &written, end, &mut reading),
+    match legs(&mut tally, request, end, &mut reading) {
+        Some(legs) => reported_usage(&tally, legs, &written, (end, loose), &mut reading),
         None => missing_usage(&tally, request, status, &written, &mut reading),
     }
     reading
@@ -143,8 +144,7 @@ fn free_at_once(tally: &Tally, request: &Request, status: u16, reading: &mut Rea
     (idle && status < 400).then_some(FreeReason::NotBillable)
 }
 
-fn conditions(tally: &Tally, request: &Request) -> Conditions {
-    let mut conditions = tally.conditions.clone();
+fn conditions(mut conditions: Conditions, request: &Request) -> Conditions {
     let mut fill = |name: &str, value: Option<&str>| {
         if let Some(value) = value.filter(|value| !matches!(*value, "" | "auto" | "not_available")) {
             conditions.entry(name.to_owned()).or_insert_with(|| lower(value));
@@ -169,7 +169,7 @@ fn conditions(tally: &Tally, request: &Request) -> Conditions {
 }
 
 /// The legs that the provider reported.
-fn legs(tally: &Tally, request: &Request, end: End, reading: &mut Reading) -> Option<Vec<Leg>> {
+fn legs(tally: &mut Tally, request: &Request, end: End, reading: &mut Reading) -> Option<Vec<Leg>> {
     let provider = request.provider.as_str();
     if !tally.legs.is_empty() {
         return Some(tally.legs.clone());
@@ -185,17 +185,17 @@ fn legs(tally: &Tally, request: &Request, end: End, reading: &mut Reading) -> Op
         });
     };
     let mut legs = if tally.iterations.is_empty() {
-        let meters = disjoined(&figures, provider, reading);
+        let meters = disjoined(figures, provider, reading);
         vec![Leg { model: None, kind: None, meters }]
     } else {
         reading.reported = reported(&figures, provider);
-        iteration_legs(tally, provider, reading)
+        iteration_legs(tally, figures, provider, reading)
     };
-    let model = reading.model.as_deref().or(request.model.as_deref()).unwrap_or_default().to_owned();
+    let model = reading.model.as_deref().or(request.model.as_deref()).unwrap_or_default();
     if let Some(first) = legs.iter_mut().find(|leg| leg.kind.as_deref().is_none_or(|kind| kind == "message"))
     {
-        tally.fees.add_to(&mut first.meters, &model);
-        flat_fees(request, &model, &mut first.meters);
+        tally.fees.add_to(&mut first.meters, model);
+        flat_fees(request, model, &mut first.meters);
     }
     if let (Some(characters), true) = (tally.characters, legs[0].meters.is_empty()) {
         legs[0].meters.set(Meter::Characters, characters);
@@ -208,7 +208,8 @@ fn flat_fees(request: &Request, model: &str, meters: &mut Meters) {
     if request.api != Api::Chat {
         return;
     }
-    if model.contains("search-preview") || model.contains("-search-api") {
+    let searches = model.as_bytes().windows(6).any(|stretch| stretch == b"search");
+    if searches && (model.contains("search-preview") || model.contains("-search-api")) {
         meters.set(Meter::WebSearch, meters.get(Meter::WebSearch).unwrap_or(1));
     }
     if request.provider == "perplexity" {
@@ -216,7 +217,7 @@ fn flat_fees(request: &Request, model: &str, meters: &mut Meters) {
     }
 }
 
-fn disjoined(figures: &Figures, provider: &str, reading: &mut Reading) -> Meters {
+fn disjoined(figures: Box<Figures>, provider: &str, reading: &mut Reading) -> Meters {
     let found = disjoint(figures, provider);
     for flag in found.flags {
         reading.flag(flag);
@@ -226,11 +227,16 @@ fn disjoined(figures: &Figures, provider: &str, reading: &mut Reading) -> Meters
     found.meters
 }
 
-fn iteration_legs(tally: &Tally, provider: &str, reading: &mut Reading) -> Vec<Leg> {
+fn iteration_legs(
+    tally: &mut Tally,
+    figures: Box<Figures>,
+    provider: &str,
+    reading: &mut Reading,
+) -> Vec<Leg> {
     let mut legs: Vec<Leg> = Vec::new();
-    for step in &tally.iterations {
+    for step in std::mem::take(&mut tally.iterations) {
         let model = step.model.as_deref().map(bounded);
-        let meters = disjoined(&step.figures, provider, reading);
+        let meters = disjoined(step.figures, provider, reading);
         if legs.len() < tollbook_types::limits::LEGS_MAX {
             legs.push(Leg { model, kind: Some(bounded(&step.kind)), meters });
         } else {
@@ -239,7 +245,7 @@ fn iteration_legs(tally: &Tally, provider: &str, reading: &mut Reading) -> Vec<L
         }
     }
     // Fees are told at the top level only.
-    let fees = tally.figures.as_deref().map(|figures| disjoint(figures, provider).meters).unwrap_or_default();
+    let fees = disjoint(figures, provider).meters;
     let main = legs.iter_mut().find(|leg| leg.kind.as_deref() == Some("message"));
     if let (Some(main), Some(searches)) = (main, fees.get(Meter::WebSearch)) {
         main.meters.set(Meter::WebSearch, searches);
@@ -293,12 +299,18 @@ fn scaled(tokens: u64, whole: u64, part: u64) -> u64 {
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 
-fn reported_usage(tally: &Tally, mut legs: Vec<Leg>, written: &Written<'_>, end: End, reading: &mut Reading) {
+fn reported_usage(
+    tally: &Tally,
+    mut legs: Vec<Leg>,
+    written: &Written<'_>,
+    (end, loose): (End, bool),
+    reading: &mut Reading,
+) {
     let unfinished = tally.api == Api::Batch
         && tally.status.as_deref().is_some_and(|status| !is_final(status))
         && tally.legs.is_empty();
     let cut = end == End::Cut;
-    let loose = cut && tally.is_loose() && !tally.counts_are_final();
+    let loose = cut && loose;
     let lines = cut && tally.api == Api::BatchResults;
     let output_open = tally.placeholder || (loose && tally.api.is_text());
     reading.evidence = if output_open {

@@ -9,13 +9,14 @@ use crate::json_push::{Doc, Walker};
 use crate::text;
 use crate::tree::{REQUEST, Slot};
 use crate::value::{quantity, scalar_text};
+use std::ops::Deref;
 use std::sync::Arc;
 use tollbook_types::canonical_provider;
 use tollbook_types::limits::{CAPTURE_BYTES_MAX, NAME_BYTES_MAX, TAGS_MAX};
 
 /// What is known of a request.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct Facts {
     /// The provider's canonical id.
     pub provider: String,
     /// The family of the endpoint.
@@ -53,7 +54,19 @@ pub struct Request {
     /// Bytes of the body.
     pub input_bytes: u64,
     path: String,
-    body: Option<Arc<[u8]>>,
+    body: Option<Box<[u8]>>,
+}
+
+/// A request that has been read. A clone shares what is known.
+#[derive(Clone, Debug)]
+pub struct Request(Arc<Facts>);
+
+impl Deref for Request {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
 }
 
 impl Request {
@@ -65,9 +78,9 @@ impl Request {
         request_model: Option<&str>,
         body: Option<&[u8]>,
     ) -> Request {
-        let mut request = Request::facts(provider, method, url_path, request_model, body);
-        request.body = body.map(|body| Arc::from(&body[..body.len().min(CAPTURE_BYTES_MAX)]));
-        request
+        let mut facts = Facts::read(provider, method, url_path, request_model, body);
+        facts.body = body.map(|body| body[..body.len().min(CAPTURE_BYTES_MAX)].into());
+        Request(Arc::new(facts))
     }
 
     /// As [`Request::new`], but without a copy of the body: nothing can be estimated from it.
@@ -78,9 +91,21 @@ impl Request {
         request_model: Option<&str>,
         body: Option<&[u8]>,
     ) -> Request {
+        Request(Arc::new(Facts::read(provider, method, url_path, request_model, body)))
+    }
+}
+
+impl Facts {
+    fn read(
+        provider: &str,
+        method: &str,
+        url_path: &str,
+        request_model: Option<&str>,
+        body: Option<&[u8]>,
+    ) -> Facts {
         let provider = canonical_provider(provider);
         let path = path_only(url_path);
-        let mut request = Request {
+        let mut facts = Facts {
             api: Api::of(&provider, url_path),
             provider,
             method: method.to_ascii_uppercase(),
@@ -102,14 +127,14 @@ impl Request {
             path: path.chars().take(1_024).collect(),
             body: None,
         };
-        let mut read = |doc: &Doc| request.read(doc);
+        let mut read = |doc: &Doc<'_>| facts.document(doc);
         let mut walker = Walker::new(&REQUEST);
         walker.push(body.unwrap_or_default(), &mut read);
         walker.finish(&mut read);
-        let from_path = model_in_path(&request.path);
+        let from_path = model_in_path(&facts.path);
         let given = request_model.filter(|model| !model.is_empty()).map(bounded);
-        request.model = request.model.take().or(given).or(from_path);
-        request
+        facts.model = facts.model.take().or(given).or(from_path);
+        facts
     }
 
     /// Whether the request can start work that is billed; polls, lists, files and counting
@@ -141,7 +166,7 @@ impl Request {
         &self.path
     }
 
-    fn read(&mut self, doc: &Doc) {
+    fn document(&mut self, doc: &Doc<'_>) {
         for (slot, captured) in doc.items() {
             match slot {
                 Slot::Model => self.model = scalar_text(captured).map(|text| bounded(&text)),
@@ -161,7 +186,7 @@ impl Request {
                 }
                 Slot::ToolType | Slot::ToolName if self.tools.len() < TAGS_MAX => {
                     let name = if captured.is_empty() {
-                        Some("web_search_options".to_owned())
+                        Some("web_search_options".into())
                     } else {
                         scalar_text(captured)
                     };
@@ -182,7 +207,9 @@ pub(crate) fn tier(captured: &[u8]) -> Option<String> {
 }
 
 pub(crate) fn lower(text: &str) -> String {
-    bounded(&text.to_ascii_lowercase())
+    let mut lower = bounded(text);
+    lower.make_ascii_lowercase();
+    lower
 }
 
 pub(crate) fn bounded(text: &str) -> String {

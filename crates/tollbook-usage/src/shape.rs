@@ -3,6 +3,7 @@
 //! A family is a table of paths. Reading one gives [`Figures`]: the provider's own numbers under
 //! common names, still overlapping. Making them disjoint is `disjoint.rs`'s work.
 
+use crate::names::Places;
 use crate::value::{Damage, Value};
 use crate::{anthropic, bedrock, cohere, google, openai};
 use tollbook_types::limits::FLAGS_MAX;
@@ -45,6 +46,8 @@ const PATH_STEPS: usize = 3;
 
 pub(crate) const FIELDS: usize = Field::AudioMs as usize + 1;
 
+const _: () = assert!(FIELDS <= 32, "a bit for each");
+
 /// Whether a part is counted in its whole or beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -69,7 +72,7 @@ pub(crate) struct Shape {
     /// Members of which one must stand there for the family to be recognised.
     pub marks: &'static [&'static str],
     /// Paths and what they are. Several paths for one figure are aliases: the largest counts.
-    pub rows: &'static [(&'static str, Field)],
+    pub rows: Rows,
     /// Paths in seconds.
     pub seconds: &'static [&'static str],
     /// Lists of `{modality, count}`: path, name of the modality, name of the count, what it splits.
@@ -78,6 +81,34 @@ pub(crate) struct Shape {
     pub cache: Place,
     /// Reasoning tokens against the output count.
     pub reasoning: Place,
+}
+
+/// Paths and what they are, found by their ends.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    list: &'static [(&'static str, Field)],
+    places: Places,
+}
+
+impl Rows {
+    pub const fn of(list: &'static [(&'static str, Field)]) -> Rows {
+        let mut places = Places::NONE;
+        let mut at = 0;
+        while at < list.len() {
+            places = places.with(at, list[at].0);
+            at += 1;
+        }
+        Rows { list, places }
+    }
+
+    /// The row whose path consists of these steps.
+    fn find(&self, steps: &[&str]) -> Option<(&'static str, Field)> {
+        let first = *steps.first()?.as_bytes().first()?;
+        let last = *steps.last()?.as_bytes().last()?;
+        let length = steps.iter().map(|step| step.len() + 1).sum::<usize>() - 1;
+        let is = |number: usize| is_path(self.list[number].0, steps);
+        self.places.find(length, first, last, is).map(|number| self.list[number])
+    }
 }
 
 /// In the order in which they are tried.
@@ -99,7 +130,9 @@ const SHAPES: &[&Shape] = &[
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
     pub shape: &'static Shape,
-    values: [Option<u64>; FIELDS],
+    /// Which figures are there, by bits.
+    present: u32,
+    values: [u64; FIELDS],
     names: [&'static str; FIELDS],
     /// What was wrong with single figures.
     pub flags: Vec<String>,
@@ -109,12 +142,13 @@ pub(crate) struct Figures {
 
 impl Figures {
     pub fn empty(shape: &'static Shape) -> Figures {
-        Figures { shape, values: [None; FIELDS], names: [""; FIELDS], flags: Vec::new(), damaged: false }
+        let (values, names) = ([0; FIELDS], [""; FIELDS]);
+        Figures { shape, present: 0, values, names, flags: Vec::new(), damaged: false }
     }
 
     /// Reads a usage object; `None` when it is of no known family or carries no figure at all.
-    pub fn read(value: &Value<'_>, shape: &'static Shape) -> Option<Figures> {
-        let mut figures = Figures::empty(shape);
+    pub fn read(value: &Value<'_>, shape: &'static Shape) -> Option<Box<Figures>> {
+        let mut figures = Box::new(Figures::empty(shape));
         figures.walk(value, &mut [""; PATH_STEPS], 0);
         for path in shape.seconds {
             if let Some(found) = value.at(path) {
@@ -130,7 +164,7 @@ impl Figures {
     }
 
     pub fn get(&self, field: Field) -> Option<u64> {
-        self.values[field as usize]
+        (self.present & 1 << field as u32 != 0).then_some(self.values[field as usize])
     }
 
     pub fn or_zero(&self, field: Field) -> u64 {
@@ -138,7 +172,8 @@ impl Figures {
     }
 
     pub fn set(&mut self, field: Field, name: &'static str, quantity: u64) {
-        self.values[field as usize] = Some(quantity);
+        self.present |= 1 << field as u32;
+        self.values[field as usize] = quantity;
         self.names[field as usize] = name;
     }
 
@@ -148,17 +183,18 @@ impl Figures {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.values.iter().all(Option::is_none)
+        self.present == 0
     }
 
     /// Takes over every figure that `later` has; what it lacks stays.
     pub fn merge(&mut self, later: &Figures) {
         for at in 0..FIELDS {
-            if later.values[at].is_some() {
+            if later.present & 1 << at != 0 {
                 self.values[at] = later.values[at];
                 self.names[at] = later.names[at];
             }
         }
+        self.present |= later.present;
         self.damaged |= later.damaged;
         for flag in &later.flags {
             self.flag(flag.clone());
@@ -179,9 +215,8 @@ impl Figures {
                 continue;
             }
             steps[depth] = name;
-            let row = self.shape.rows.iter().find(|(path, _)| is_path(path, &steps[..=depth]));
-            match row {
-                Some((path, field)) => self.take(path, *field, member.quantity()),
+            match self.shape.rows.find(&steps[..=depth]) {
+                Some((path, field)) => self.take(path, field, member.quantity()),
                 None if depth + 1 < PATH_STEPS => self.walk(member, steps, depth + 1),
                 None => {}
             }
@@ -227,8 +262,19 @@ impl Figures {
 
 /// Whether a dotted path consists of these steps.
 fn is_path(path: &str, steps: &[&str]) -> bool {
-    let length = steps.iter().map(|step| step.len() + 1).sum::<usize>();
-    path.len() + 1 == length && path.split('.').eq(steps.iter().copied())
+    let mut rest = path.as_bytes();
+    for (at, step) in steps.iter().enumerate() {
+        if at > 0 {
+            let Some(after) = rest.strip_prefix(b".") else { return false };
+            rest = after;
+        }
+        // No step of a path has a dot inside.
+        match rest.strip_prefix(step.as_bytes()) {
+            Some(after) if !step.as_bytes().contains(&b'.') => rest = after,
+            _ => return false,
+        }
+    }
+    rest.is_empty()
 }
 
 /// The family of a usage object, by the members that stand in it.

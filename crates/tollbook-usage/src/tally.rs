@@ -29,13 +29,26 @@ enum Sum {
 }
 
 /// A usage object: as it stood, its figures, its steps.
-type Read = (Vec<u8>, Figures, Vec<Iteration>);
+type Read<'a> = (&'a str, Box<Figures>, Vec<Iteration>);
+
+/// Usage objects, the ones that say most first.
+const USAGES: [Slot; 5] = [Slot::Usage, Slot::Meta, Slot::UsageAside, Slot::UsageStep, Slot::Metrics];
+
+/// Counts that stand outside of any usage object.
+const COUNTS: [Slot; 7] = [
+    Slot::PromptCount,
+    Slot::OutputCount,
+    Slot::ResultCount,
+    Slot::PredictionCount,
+    Slot::Made,
+    Slot::Characters,
+    Slot::Seconds,
+];
 
 /// What has been seen so far.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub api: Api,
-    pub provider: String,
     pub figures: Option<Box<Figures>>,
     pub iterations: Vec<Iteration>,
     /// Bedrock's metrics, which speak when no usage object does.
@@ -77,10 +90,9 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub fn new(api: Api, provider: &str) -> Tally {
+    pub fn new(api: Api) -> Tally {
         Tally {
             api,
-            provider: provider.to_owned(),
             figures: None,
             iterations: Vec::new(),
             metrics: None,
@@ -124,16 +136,16 @@ impl Tally {
         output.is_some() && self.api != Api::Invoke && !self.open
     }
 
-    /// The figures that speak: what an object says, else what stands about; headers fill gaps.
-    pub fn speaking(&self) -> Option<Figures> {
-        let body = [&self.figures, &self.metrics, &self.counts].into_iter().flatten().next();
-        let (Some(headers), Some(body)) = (&self.headers, body) else {
-            return body.or(self.headers.as_ref()).map(|figures| (**figures).clone());
-        };
-        let mut both = (**body).clone();
-        for field in [Field::Input, Field::Output] {
-            if let (None, Some(count)) = (both.get(field), headers.get(field)) {
-                both.set(field, headers.name(field), count);
+    /// Takes the figures that speak: what an object says, else what stands about; headers fill
+    /// gaps.
+    pub fn speaking(&mut self) -> Option<Box<Figures>> {
+        let body = [&mut self.figures, &mut self.metrics, &mut self.counts];
+        let Some(mut both) = body.into_iter().find_map(Option::take) else { return self.headers.take() };
+        if let Some(headers) = &self.headers {
+            for field in [Field::Input, Field::Output] {
+                if let (None, Some(count)) = (both.get(field), headers.get(field)) {
+                    both.set(field, headers.name(field), count);
+                }
             }
         }
         Some(both)
@@ -151,7 +163,7 @@ impl Tally {
     }
 
     /// Takes in one document.
-    pub fn document(&mut self, doc: &Doc) {
+    pub fn document(&mut self, doc: &Doc<'_>, provider: &str) {
         if doc.truncated {
             self.flag("capture_truncated: a member of interest was too large to be held");
         }
@@ -167,16 +179,20 @@ impl Tally {
         }
         self.identity(doc);
         self.circumstances(doc);
-        self.counts(doc);
+        if doc.has(&COUNTS) {
+            self.counts(doc);
+        }
         self.fees.document(doc);
-        self.usage(doc, &kind);
+        if doc.has(&USAGES) {
+            self.usage(doc, &kind, provider);
+        }
     }
 
-    fn identity(&mut self, doc: &Doc) {
+    fn identity(&mut self, doc: &Doc<'_>) {
         if let Some(model) = doc.last(Slot::Model).and_then(scalar_text) {
             self.model = Some(bounded(model.strip_prefix("models/").unwrap_or(&model)));
         }
-        if self.id.is_none() && self.api != Api::BatchResults {
+        if doc.has(&[Slot::Id]) && self.id.is_none() && self.api != Api::BatchResults {
             let mut ids = doc.items().filter(|(slot, _)| *slot == Slot::Id);
             self.id = ids.find_map(|(_, captured)| scalar_text(captured)).map(|id| bounded(&id));
         }
@@ -184,11 +200,11 @@ impl Tally {
             self.transcriber = Some(bounded(&model));
         }
         if let Some(status) = doc.last(Slot::Status).and_then(scalar_text) {
-            self.status = Some(status);
+            self.status = Some(status.into_owned());
         }
     }
 
-    fn circumstances(&mut self, doc: &Doc) {
+    fn circumstances(&mut self, doc: &Doc<'_>) {
         if let Some(tier) = doc.last(Slot::Tier).and_then(tier) {
             self.condition("service_tier", &tier);
         }
@@ -218,7 +234,7 @@ impl Tally {
     }
 
     /// Counts that stand outside of any usage object.
-    fn counts(&mut self, doc: &Doc) {
+    fn counts(&mut self, doc: &Doc<'_>) {
         for (slot, captured) in doc.items() {
             let (field, add) = match slot {
                 Slot::PromptCount => (Field::Input, false),
@@ -256,16 +272,13 @@ impl Tally {
         }
     }
 
-    fn usage(&mut self, doc: &Doc, kind: &str) {
-        let mut found = None;
-        for wanted in
-            [&[Slot::Usage][..], &[Slot::Meta], &[Slot::UsageAside], &[Slot::UsageStep], &[Slot::Metrics]]
-        {
-            let captured =
-                doc.items().filter(|(slot, _)| wanted.contains(slot)).filter(|(_, c)| *c != b"null");
+    fn usage(&mut self, doc: &Doc<'_>, kind: &str, provider: &str) {
+        let mut found: Option<(Slot, Read<'_>)> = None;
+        for wanted in USAGES.iter().filter(|wanted| doc.has(&[**wanted])) {
+            let captured = doc.items().filter(|(slot, captured)| slot == wanted && *captured != b"null");
             for (slot, captured) in captured {
-                let Some(read) = self.read(captured, kind) else { continue };
-                let twice = found.as_ref().is_some_and(|(_, (known, _, _)): &(Slot, Read)| known != captured);
+                let Some(read) = self.read(captured, kind, provider) else { continue };
+                let twice = found.as_ref().is_some_and(|(_, (known, _, _))| known.as_bytes() != captured);
                 if twice && slot == Slot::Usage {
                     self.inconsistent = true;
                     self.flag("usage_damaged: usage stands twice");
@@ -279,25 +292,25 @@ impl Tally {
         let Some((slot, (captured, figures, steps))) = found else { return };
         if slot == Slot::Metrics {
             // The model's own figures say more, where there are any.
-            self.metrics = Some(Box::new(figures));
-            self.keep_raw(&captured, false);
+            self.metrics = Some(figures);
+            self.keep_raw(captured, false);
             return;
         }
         self.provisional = slot == Slot::UsageStep || self.is_provisional(doc, figures.shape.name);
         match self.sum(figures.shape.name) {
             Sum::Last => {
-                self.keep_raw(&captured, false);
+                self.keep_raw(captured, false);
                 self.last(figures, steps, kind);
             }
             Sum::Turns => {
-                self.keep_raw(&captured, true);
-                self.turn(&figures, kind);
+                self.keep_raw(captured, true);
+                self.turn(figures, kind, provider);
             }
             Sum::Lines => {
-                self.keep_raw(&captured, true);
+                self.keep_raw(captured, true);
                 let model = doc.last(Slot::Model).and_then(scalar_text);
                 let model = model.map(|model| bounded(model.strip_prefix("models/").unwrap_or(&model)));
-                self.add_leg(model, None, &figures);
+                self.add_leg(model, None, figures, provider);
             }
         }
     }
@@ -312,9 +325,11 @@ impl Tally {
     }
 
     /// Reads a usage object; its bill and circumstances are taken note of.
-    fn read(&mut self, captured: &[u8], kind: &str) -> Option<Read> {
+    fn read<'a>(&mut self, captured: &'a [u8], kind: &str, provider: &str) -> Option<Read<'a>> {
         let mut duplicates = Vec::new();
-        let Some(value) = Value::parse(captured, &mut duplicates) else {
+        let text = std::str::from_utf8(captured).ok();
+        let value = text.and_then(|text| Value::parse_text(text, &mut duplicates));
+        let (Some(text), Some(value)) = (text, value) else {
             self.inconsistent = true;
             self.flag("usage_damaged: the usage object is not JSON");
             return None;
@@ -324,7 +339,7 @@ impl Tally {
             self.flag(&format!("usage_damaged: {name} stands twice"));
         }
         self.usage_circumstances(&value);
-        if let Some(cost) = bill::of_usage(&value, &self.provider) {
+        if let Some(cost) = bill::of_usage(&value, provider) {
             let sums = matches!(self.api, Api::BatchResults | Api::Realtime);
             self.cost = if sums { bill::added(self.cost.take(), cost) } else { Some(cost) };
         }
@@ -339,10 +354,13 @@ impl Tally {
             }
         };
         let figures = Figures::read(&value, shape)?;
-        Some((captured.to_vec(), figures, anthropic::iterations(&value)))
+        Some((text, figures, anthropic::iterations(&value)))
     }
 
     fn usage_circumstances(&mut self, usage: &Value<'_>) {
+        if !usage.has_text() {
+            return;
+        }
         for (path, name) in [
             ("service_tier", "service_tier"),
             ("serviceTier", "service_tier"),
@@ -359,7 +377,7 @@ impl Tally {
         }
     }
 
-    fn is_provisional(&self, doc: &Doc, shape: &str) -> bool {
+    fn is_provisional(&self, doc: &Doc<'_>, shape: &str) -> bool {
         if doc.malformed && self.stream {
             // An event without its end: what would say that it is the last may be missing.
             return true;
@@ -372,12 +390,12 @@ impl Tally {
         }
     }
 
-    fn last(&mut self, figures: Figures, steps: Vec<Iteration>, kind: &str) {
+    fn last(&mut self, figures: Box<Figures>, steps: Vec<Iteration>, kind: &str) {
         if !steps.is_empty() {
             self.iterations = steps;
         }
         if figures.shape.name != anthropic::MESSAGES.name {
-            self.figures = Some(Box::new(figures));
+            self.figures = Some(figures);
             return;
         }
         let had = self.figures.is_some() && !self.placeholder;
@@ -388,22 +406,22 @@ impl Tally {
         };
         match &mut self.figures {
             Some(known) => known.merge(&figures),
-            None => self.figures = Some(Box::new(figures)),
+            None => self.figures = Some(figures),
         }
     }
 
-    fn turn(&mut self, figures: &Figures, kind: &str) {
+    fn turn(&mut self, figures: Box<Figures>, kind: &str, provider: &str) {
         if kind.contains("transcription") {
             let model = self.transcriber.clone();
-            self.add_leg(model, Some("transcription"), figures);
+            self.add_leg(model, Some("transcription"), figures, provider);
         } else if kind.is_empty() || kind == "response.done" {
-            self.add_leg(None, None, figures);
+            self.add_leg(None, None, figures, provider);
         }
     }
 
     /// Adds to the leg of this model and kind.
-    fn add_leg(&mut self, model: Option<String>, kind: Option<&str>, figures: &Figures) {
-        let found = disjoint(figures, &self.provider);
+    fn add_leg(&mut self, model: Option<String>, kind: Option<&str>, figures: Box<Figures>, provider: &str) {
+        let found = disjoint(figures, provider);
         self.inconsistent |= found.inconsistent;
         for flag in &found.flags {
             self.flag(flag);
@@ -421,11 +439,10 @@ impl Tally {
         }
     }
 
-    fn keep_raw(&mut self, captured: &[u8], add: bool) {
+    fn keep_raw(&mut self, text: &str, add: bool) {
         if !add {
             self.raw.clear();
         }
-        let text = String::from_utf8_lossy(captured);
         if self.raw.len() + text.len() + 1 > RAW_USAGE_BYTES_MAX {
             self.flag("raw_usage_truncated: the usage objects are longer than what is kept");
             return;
@@ -433,13 +450,13 @@ impl Tally {
         if !self.raw.is_empty() {
             self.raw.push('\n');
         }
-        self.raw.push_str(&text);
+        self.raw.push_str(text);
     }
 
     /// Figures from response headers, where the body has none.
     pub fn read_headers(&mut self, headers: &[(String, String)]) {
         if let Some(figures) = bedrock::from_headers(headers) {
-            self.headers = Some(Box::new(figures));
+            self.headers = Some(figures);
         }
         let id = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-amzn-requestid"));
         if let (None, Some((_, id))) = (&self.id, id) {

@@ -3,6 +3,8 @@
 //! One tree serves all dialects, because their names do not collide where it matters; what a
 //! captured value means is decided elsewhere.
 
+use crate::names::Places;
+
 /// What a captured value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
@@ -67,6 +69,8 @@ pub(crate) enum Slot {
     Geo,
 }
 
+pub(crate) const SLOTS: u32 = Slot::Geo as u32 + 1;
+
 /// What is wanted of a value and of what is inside of it.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -82,34 +86,28 @@ pub(crate) struct Node {
     pub members: &'static [(&'static str, &'static Node)],
     /// Wanted items of an array.
     pub items: Option<&'static Node>,
-    /// Sieve of the members' names; most names fail it at once.
-    sieve: u128,
+    places: Places,
 }
 
 impl Node {
     /// The node of a member, if it is wanted.
+    #[inline]
     pub fn member(&self, name: &[u8]) -> Option<&'static Node> {
-        if self.sieve & sieve_bit(name) == 0 {
-            return None;
-        }
-        self.members.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, node)| *node)
+        let (first, last) = (*name.first()?, *name.last()?);
+        let is = |number: usize| self.members[number].0.as_bytes() == name;
+        self.places.find(name.len(), first, last, is).map(|number| self.members[number].1)
     }
 }
 
-const NONE: Node =
-    Node { slot: None, whole: false, mark: None, entry: false, members: &[], items: None, sieve: 0 };
-
-/// One of 128 bits, by length and both ends of a name.
-const fn sieve_bit(name: &[u8]) -> u128 {
-    let length = name.len();
-    if length == 0 {
-        return 0;
-    }
-    let mixed = length.wrapping_mul(37)
-        ^ (name[0] as usize).wrapping_mul(5)
-        ^ (name[length - 1] as usize).wrapping_mul(11);
-    1 << (mixed & 127)
-}
+const NONE: Node = Node {
+    slot: None,
+    whole: false,
+    mark: None,
+    entry: false,
+    members: &[],
+    items: None,
+    places: Places::NONE,
+};
 
 const fn scalar(slot: Slot) -> Node {
     Node { slot: Some(slot), ..NONE }
@@ -120,13 +118,13 @@ const fn whole(slot: Slot) -> Node {
 }
 
 const fn object(members: &'static [(&'static str, &'static Node)]) -> Node {
-    let mut sieve = 0;
+    let mut places = Places::NONE;
     let mut at = 0;
     while at < members.len() {
-        sieve |= sieve_bit(members[at].0.as_bytes());
+        places = places.with(at, members[at].0);
         at += 1;
     }
-    Node { members, sieve, ..NONE }
+    Node { members, places, ..NONE }
 }
 
 const fn list(items: &'static Node) -> Node {

@@ -3,11 +3,19 @@
 //!
 //! It reads what the push tokenizer captured, which is bounded. It must never know a dialect.
 
+use crate::json_push::quote_or_escape;
 use std::borrow::Cow;
 use tollbook_types::limits::{JSON_DEPTH_MAX, QUANTITY_MAX};
 
+/// Digits that always make a quantity.
+const PLAIN_DIGITS: usize = 15;
+const _: () = assert!(QUANTITY_MAX == 10_u64.pow(PLAIN_DIGITS as u32), "fifteen nines are a quantity");
+
 /// Members of one object that are compared for duplicates.
 const DUPLICATE_CHECK_MAX: usize = 256;
+
+/// Members of a usual object.
+const MEMBERS: usize = 6;
 
 /// A JSON value; numbers as they stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,20 +51,20 @@ impl Damage {
 impl<'a> Value<'a> {
     /// Reads one value; `duplicates` receives the names of members that stand twice.
     pub fn parse(bytes: &'a [u8], duplicates: &mut Vec<String>) -> Option<Value<'a>> {
-        let text = std::str::from_utf8(bytes).ok()?;
+        Value::parse_text(std::str::from_utf8(bytes).ok()?, duplicates)
+    }
+
+    /// As [`Value::parse`], of what is known to be text.
+    pub fn parse_text(text: &'a str, duplicates: &mut Vec<String>) -> Option<Value<'a>> {
         let mut reader = Text { text, at: 0, duplicates };
         let value = reader.value(0)?;
         reader.space();
         (reader.at == text.len()).then_some(value)
     }
 
-    /// The member at a dotted path, unless absent or null.
-    pub fn at(&self, path: &str) -> Option<&Value<'a>> {
-        let mut here = self;
-        for step in path.split('.') {
-            here = here.member(step)?;
-        }
-        (*here != Value::Null).then_some(here)
+    /// A member of an object, unless absent or null.
+    pub fn at(&self, name: &str) -> Option<&Value<'a>> {
+        self.member(name).filter(|member| !matches!(member, Value::Null))
     }
 
     /// A member of an object; the last one where a name stands twice.
@@ -66,6 +74,14 @@ impl<'a> Value<'a> {
                 members.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
             }
             _ => None,
+        }
+    }
+
+    /// Whether any member is a text.
+    pub fn has_text(&self) -> bool {
+        match self {
+            Value::Object(members) => members.iter().any(|(_, member)| matches!(member, Value::Text(_))),
+            _ => false,
         }
     }
 
@@ -104,6 +120,9 @@ impl<'a> Value<'a> {
 
 /// A whole number; `12.0` is one too.
 pub(crate) fn quantity(text: &str) -> Result<u64, Damage> {
+    if text.len() <= PLAIN_DIGITS && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(text.bytes().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')));
+    }
     if text.starts_with('-') {
         return if text.trim_start_matches(['-', '0', '.']).is_empty() {
             Ok(0)
@@ -137,11 +156,16 @@ fn millis(text: &str) -> Result<u64, Damage> {
 }
 
 /// The text of a captured JSON string; other scalars as they stand; `null` is none.
-pub(crate) fn scalar_text(captured: &[u8]) -> Option<String> {
+pub(crate) fn scalar_text(captured: &[u8]) -> Option<Cow<'_, str>> {
+    if let [b'"', inner @ .., b'"'] = captured
+        && memchr::memchr2(b'"', b'\\', inner).is_none()
+    {
+        return std::str::from_utf8(inner).ok().filter(|text| !text.is_empty()).map(Cow::Borrowed);
+    }
     let text = match Value::parse(captured, &mut Vec::new())? {
-        Value::Text(text) => text.into_owned(),
-        Value::Number(text) => text.to_owned(),
-        Value::Bool(flag) => flag.to_string(),
+        Value::Text(text) => text,
+        Value::Number(text) => Cow::Borrowed(text),
+        Value::Bool(flag) => Cow::Borrowed(if flag { "true" } else { "false" }),
         _ => return None,
     };
     (!text.is_empty()).then_some(text)
@@ -186,10 +210,10 @@ impl<'a> Text<'a, '_> {
 
     fn object(&mut self, depth: usize) -> Option<Value<'a>> {
         self.at += 1;
-        let mut members: Vec<(Cow<'a, str>, Value<'a>)> = Vec::new();
         if self.eat(b'}') {
-            return Some(Value::Object(members));
+            return Some(Value::Object(Vec::new()));
         }
+        let mut members: Vec<(Cow<'a, str>, Value<'a>)> = Vec::with_capacity(MEMBERS);
         loop {
             self.space();
             if self.peek()? != b'"' {
@@ -235,22 +259,15 @@ impl<'a> Text<'a, '_> {
     fn string(&mut self) -> Option<Cow<'a, str>> {
         let start = self.at;
         let bytes = self.text.as_bytes();
-        let mut here = start + 1;
-        let mut plain = true;
-        loop {
-            match bytes.get(here)? {
-                b'"' => break,
-                b'\\' => {
-                    plain = false;
-                    here += 2;
-                }
-                _ => here += 1,
-            }
-        }
-        self.at = here + 1;
-        if plain {
+        let mut here = quote_or_escape(bytes, start + 1)?;
+        if bytes[here] == b'"' {
+            self.at = here + 1;
             return Some(Cow::Borrowed(&self.text[start + 1..here]));
         }
+        while bytes[here] != b'"' {
+            here = quote_or_escape(bytes, here + 2)?;
+        }
+        self.at = here + 1;
         serde_json::from_str::<String>(&self.text[start..here + 1]).ok().map(Cow::Owned)
     }
 
