@@ -5,7 +5,9 @@ use crate::figure::{grouped, say, timed};
 use crate::run::Run;
 use crate::scratch::Scratch;
 use crate::workload::Workload;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tollbook_store::Position;
 use tollbook_types::{Event, TimeRange};
@@ -79,6 +81,28 @@ pub fn calls(books: &Books) -> Result<u64, String> {
 
 fn fill_with(books: &Books, mut work: Workload, calls: u64) -> Result<Workload, String> {
     let (sender, receiver) = sync_channel::<(i64, Vec<Event>)>(4);
+    let receiver = Mutex::new(receiver);
+    let (done, start) = (AtomicU64::new(0), Instant::now());
+    let next = || receiver.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+    let submit = |now: i64, batch: Vec<Event>| -> Result<(), String> {
+        let count = batch.len() as u64;
+        books.clock.set(now);
+        books.submit(batch)?;
+        let before = done.fetch_add(count, Ordering::Relaxed);
+        if (before + count) * 20 / calls > before * 20 / calls {
+            let rate = (before + count) as f64 / start.elapsed().as_secs_f64();
+            say(&format!("  {} calls, {} a second", grouped((before + count) as f64), grouped(rate)));
+        }
+        Ok(())
+    };
+    let call = || {
+        let mut all = Ok(());
+        // After a failure the rest is only taken off the channel, so that its maker comes to an end.
+        while let Some((now, batch)) = next() {
+            all = all.and_then(|()| submit(now, batch));
+        }
+        all
+    };
     std::thread::scope(|scope| {
         let maker = scope.spawn(move || {
             while work.made() < calls {
@@ -89,16 +113,9 @@ fn fill_with(books: &Books, mut work: Workload, calls: u64) -> Result<Workload, 
             }
             work
         });
-        let (mut done, start, mut told) = (0_u64, Instant::now(), 0);
-        for (now, batch) in receiver {
-            done += batch.len() as u64;
-            books.clock.set(now);
-            books.submit(batch)?;
-            if done * 20 / calls > told {
-                told = done * 20 / calls;
-                let rate = done as f64 / start.elapsed().as_secs_f64();
-                say(&format!("  {} calls, {} a second", grouped(done as f64), grouped(rate)));
-            }
+        // Two callers, so that one rates while the other waits; their batches keep nearly in order.
+        for caller in [scope.spawn(call), scope.spawn(call)] {
+            caller.join().unwrap_or_else(|_| Err("a caller panicked".to_owned()))?;
         }
         maker.join().map_err(|_| "the maker of calls panicked".to_owned())
     })

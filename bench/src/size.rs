@@ -33,7 +33,7 @@ pub fn measure(run: &Run, large: &Large, table: &mut Table) -> Result<(), String
     if let Some(took) = fill.took {
         let more = format!("write-ahead log then {:.0} MB", fill.wal_bytes as f64 / 1e6);
         let rate = run.calls as f64 / took.as_secs_f64();
-        table.add("filling it, batches of 1,000, 1 caller", Aim::Told, " calls/s", &once(rate), &more, "–");
+        table.add("filling it, batches of 1,000, 2 callers", Aim::Told, " calls/s", &once(rate), &more, "–");
     }
     let seconds = fill.reopened.as_secs_f64();
     table.add("opening it with its whole journal", Aim::Told, " s", &once(seconds), "", "–");
