@@ -44,7 +44,7 @@ impl Ledger {
     }
 
     /// Seals the closed segment with records `first..=last` and removes it. It is refused when the
-    /// store does not hold exactly what the segment holds.
+    /// store does not hold exactly what the segment holds, or holds it in its write-ahead log only.
     pub fn seal_and_remove(&self, first: Seq, last: Seq, path: &PathBuf) -> Result<(), LedgerError> {
         let store = &self.shared().store;
         let mut stored: HashMap<Seq, Digest> = store.digests(first, last)?.into_iter().collect();
@@ -63,6 +63,13 @@ impl Ledger {
         if let Some(seq) = stored.keys().min() {
             return Err(LedgerError::Invalid(format!(
                 "record {seq} is in the store and not in its segment: the segment is kept; run `tollbook verify`"
+            )));
+        }
+        // A log can be lost or damaged: until it is empty, only the journal has what it holds.
+        if !store.checkpoint()? {
+            return Err(LedgerError::Invalid(format!(
+                "a reader holds the log of the store: {} is kept; try again later",
+                path.display()
             )));
         }
         let sum = store.range_sum(first, last)?;

@@ -2,7 +2,7 @@
 
 use crate::amount::SqlAmount;
 use crate::connection::{self, Readers, lock};
-use crate::fault::Db;
+use crate::fault::{self, Db};
 use crate::identity::{find, find_response};
 use crate::meta::{Meta, zone_name};
 use crate::plan::span_of;
@@ -13,7 +13,7 @@ use crate::writer::Writer;
 use crate::{audit, calls, schema, usage};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 use tollbook_store::{
     Audit, Batch, CallsPage, CallsQuery, Control, ControlStore, EventStore, Gap, Known, Position, RangeSum,
@@ -56,6 +56,8 @@ pub struct SqliteStore {
     readers: Readers,
     /// Absent when the store was opened to be read.
     writer: Option<Mutex<Writer>>,
+    /// The write or sync that failed. Nothing is written after it.
+    failed: OnceLock<String>,
     raw_rows_max: u64,
 }
 
@@ -82,7 +84,8 @@ impl SqliteStore {
         writer.change_zone(&options.time_zone)?;
         let readers = Readers::new(path);
         let raw_rows_max = options.raw_rows_max;
-        Ok(SqliteStore { path: path.to_owned(), readers, writer: Some(Mutex::new(writer)), raw_rows_max })
+        let (path, writer) = (path.to_owned(), Some(Mutex::new(writer)));
+        Ok(SqliteStore { path, readers, writer, failed: OnceLock::new(), raw_rows_max })
     }
 
     /// Opens a store to read it, also beside a process that writes it.
@@ -100,7 +103,8 @@ impl SqliteStore {
             ))),
         })?;
         let raw_rows_max = limits::RAW_ROWS_MAX;
-        Ok(SqliteStore { path: path.to_owned(), readers, writer: None, raw_rows_max })
+        let path = path.to_owned();
+        Ok(SqliteStore { path, readers, writer: None, failed: OnceLock::new(), raw_rows_max })
     }
 
     fn read<T>(
@@ -114,7 +118,39 @@ impl SqliteStore {
         let Some(writer) = &self.writer else {
             return Err(StoreError::Invalid("the store was opened to be read".to_owned()));
         };
-        work(&mut lock(writer))
+        let mut writer = lock(writer);
+        self.refuse_if_failed()?;
+        self.noted(work(&mut writer))
+    }
+
+    fn refuse_if_failed(&self) -> Result<(), StoreError> {
+        self.failed
+            .get()
+            .map_or(Ok(()), |why| Err(StoreError::Io(format!("nothing is written any more: {why}"))))
+    }
+
+    /// Remembers a failure that nothing may follow.
+    fn noted<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &done
+            && fault::is_final(error)
+        {
+            self.failed.get_or_init(|| error.to_string());
+        }
+        done
+    }
+
+    /// Makes the log durable as it stands, with its name in the directory.
+    fn sync_log(&self) -> Result<(), StoreError> {
+        let synced = |path: &Path| match std::fs::File::open(path) {
+            Ok(file) => file.sync_all().map_err(|error| fault::not_written(&error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(StoreError::Io(error.to_string())),
+        };
+        synced(&self.log_path())?;
+        match self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) => synced(parent),
+            None => synced(Path::new(".")),
+        }
     }
 
     /// The write-ahead log.
@@ -167,21 +203,23 @@ impl EventStore for SqliteStore {
     }
 
     fn sync(&self) -> Result<(), StoreError> {
+        self.checkpoint().map(drop)
+    }
+
+    fn checkpoint(&self) -> Result<bool, StoreError> {
         if self.writer.is_none() {
-            return Ok(());
+            return Ok(true);
         }
+        self.refuse_if_failed()?;
         // What stands in the log is safe from here on, whether or not readers let it be copied.
-        match std::fs::File::open(self.log_path()) {
-            Ok(log) => log.sync_all().map_err(|error| StoreError::Io(error.to_string()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(StoreError::Io(error.to_string())),
-        }
+        self.noted(self.sync_log())?;
         self.write(|writer| {
             let connection = &writer.connection;
             connection.busy_timeout(TRIM_TIMEOUT).db()?;
-            let trimmed = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).db();
+            // Done only when the log is empty: what is left of it would be read again after a crash.
+            let is_held = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).db();
             connection.busy_timeout(connection::BUSY_TIMEOUT).db()?;
-            trimmed
+            is_held.map(|is_held: bool| !is_held)
         })
     }
 

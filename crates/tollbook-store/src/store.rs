@@ -79,8 +79,15 @@ pub trait EventStore: Send + Sync {
     /// that is not there; a second adjustment by one run; a control whose version is not the next.
     fn append(&self, batch: &Batch) -> Result<(), StoreError>;
 
-    /// Makes what was appended survive power loss, and trims the write-ahead log if there is one.
+    /// Makes what was appended survive power loss, and trims the write-ahead log if there is one and
+    /// no reader holds it. Once this has failed on the disk, it and every append fail for good.
     fn sync(&self) -> Result<(), StoreError>;
+
+    /// As [`EventStore::sync`], and tells whether everything is out of the write-ahead log: only
+    /// then may the journal forget it. False while a reader holds the log.
+    fn checkpoint(&self) -> Result<bool, StoreError> {
+        self.sync().map(|()| true)
+    }
 
     /// One call with its adjustments.
     fn call(&self, seq: Seq) -> Result<Option<StoredCall>, StoreError>;

@@ -138,3 +138,45 @@ fn too_large_a_range_is_refused_where_entries_are_read() {
     assert!(matches!(refused, Err(StoreError::RangeTooLarge { limit: 50, .. })), "{refused:?}");
     store.usage(&everything()).unwrap();
 }
+
+#[test]
+fn the_log_is_not_called_empty_while_a_reader_holds_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let (store, mut work) = filled(&path, 9, 2);
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM entries;").unwrap();
+    store.append(&work.batch(50)).unwrap();
+    store.sync().unwrap();
+    assert!(!store.checkpoint().unwrap());
+    assert!(directory.path().join("store-wal").metadata().unwrap().len() > 0);
+    reader.execute_batch("COMMIT").unwrap();
+    assert!(store.checkpoint().unwrap());
+    assert_eq!(directory.path().join("store-wal").metadata().unwrap().len(), 0);
+    store.append(&work.batch(50)).unwrap();
+    assert_eq!(store.audit().unwrap().problems, Vec::<String>::new());
+}
+
+#[test]
+fn nothing_is_written_after_a_sync_that_failed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, log) = (directory.path().join("store"), directory.path().join("store-wal"));
+    let (store, mut work) = filled(&path, 10, 2);
+    // Something that can be opened and not be synced takes the place of the log for a moment.
+    let aside = directory.path().join("aside");
+    std::fs::rename(&log, &aside).unwrap();
+    std::os::unix::fs::symlink("/proc/self/status", &log).unwrap();
+    assert!(matches!(store.sync(), Err(StoreError::Io(_))));
+    std::fs::remove_file(&log).unwrap();
+    std::fs::rename(&aside, &log).unwrap();
+    let batch = work.batch(50);
+    for refused in [store.sync(), store.append(&batch), store.checkpoint().map(drop), store.sync()] {
+        assert!(matches!(&refused, Err(StoreError::Io(why)) if why.contains("any more")), "{refused:?}");
+    }
+    assert!(store.rebuild().is_err());
+    drop(store);
+    let store = SqliteStore::open(&path, Options::new(Zone::UTC)).unwrap();
+    store.append(&batch).unwrap();
+    store.sync().unwrap();
+    assert_eq!(store.audit().unwrap().problems, Vec::<String>::new());
+}
