@@ -63,6 +63,9 @@ fn says_something(name: &Finder<'_>, event: &[u8]) -> bool {
     while let Some(at) = name.find(&event[from..]) {
         from += at + name.needle().len();
         let mut rest = &event[from..];
+        if rest.starts_with(b"\":null") {
+            continue;
+        }
         if let Some(after) = rest.strip_prefix(b"\"") {
             rest = after;
         }

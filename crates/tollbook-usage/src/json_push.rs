@@ -435,10 +435,7 @@ impl Walker {
 
     fn scalar(&mut self, bytes: &[u8], at: usize, sink: &mut dyn FnMut(&Doc<'_>)) -> usize {
         let rest = &bytes[at..];
-        let length = rest
-            .iter()
-            .position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'+' | b'.'))
-            .unwrap_or(rest.len());
+        let length = word_length(rest);
         if self.capture {
             self.capture = self.doc.extend(&rest[..length]);
         }
@@ -539,6 +536,30 @@ pub(crate) fn is_mark_word(eight: &[u8]) -> usize {
         | zero_bytes(curly ^ 0x7b7b_7b7b_7b7b_7b7b)
         | zero_bytes(curly ^ 0x7d7d_7d7d_7d7d_7d7d);
     (found.trailing_zeros() / 8) as usize
+}
+
+/// Bytes of numbers and words.
+static WORD: [bool; 256] = {
+    let mut word = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        word[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'+' | b'.');
+        byte += 1;
+    }
+    word
+};
+
+/// How many bytes of a number or a word stand here.
+#[inline(always)]
+pub(crate) fn word_length(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| !WORD[usize::from(*byte)]).unwrap_or(bytes.len())
+}
+
+/// Past the blanks that stand here, eight at most: indented text has runs of them.
+#[inline(always)]
+pub(crate) fn past_spaces(bytes: &[u8], at: usize) -> usize {
+    let Some(word) = bytes.get(at..at + 8) else { return at };
+    at + ((little(word) ^ 0x2020_2020_2020_2020).trailing_zeros() / 8) as usize
 }
 
 #[inline(always)]

@@ -5,7 +5,7 @@
 //! text that is cut or is no JSON, lists of documents, more than is kept. So it must never find
 //! anything else than the tokenizer would.
 
-use crate::json_push::{ITEMS_MAX, Item, Items, is_mark_word, quote_or_escape};
+use crate::json_push::{ITEMS_MAX, Item, Items, is_mark_word, past_spaces, quote_or_escape, word_length};
 use crate::tree::{Node, Slot};
 use tollbook_types::limits::CAPTURE_BYTES_MAX;
 
@@ -35,7 +35,7 @@ impl Whole<'_, '_> {
             if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
                 return Some((at, byte));
             }
-            at += 1;
+            at = past_spaces(self.bytes, at + 1);
         }
     }
 
@@ -138,11 +138,8 @@ impl Whole<'_, '_> {
     /// Past a number or a word; one that the chunk ends with may go on.
     #[inline(always)]
     fn scalar(&self, at: usize) -> Option<usize> {
-        let length =
-            self.bytes.get(at..)?.iter().position(
-                |byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'+' | b'.'),
-            )?;
-        Some(at + length)
+        let end = at + word_length(self.bytes.get(at..)?);
+        (end < self.bytes.len()).then_some(end)
     }
 
     /// Past a container of no interest, or one that is kept as it stands.

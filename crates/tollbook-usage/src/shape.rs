@@ -41,6 +41,9 @@ pub(crate) enum Field {
     AudioMs,
 }
 
+/// Rows of one family.
+const ROWS_MAX: usize = 32;
+
 /// Steps of the longest path.
 const PATH_STEPS: usize = 3;
 
@@ -87,18 +90,27 @@ pub(crate) struct Shape {
 #[derive(Debug)]
 pub(crate) struct Rows {
     list: &'static [(&'static str, Field)],
+    /// Steps of each path.
+    steps: [u8; ROWS_MAX],
     places: Places,
 }
 
 impl Rows {
     pub const fn of(list: &'static [(&'static str, Field)]) -> Rows {
         let mut places = Places::NONE;
+        let mut steps = [1; ROWS_MAX];
         let mut at = 0;
         while at < list.len() {
+            let path = list[at].0.as_bytes();
+            let mut byte = 0;
+            while byte < path.len() {
+                steps[at] += (path[byte] == b'.') as u8;
+                byte += 1;
+            }
             places = places.with(at, list[at].0);
             at += 1;
         }
-        Rows { list, places }
+        Rows { list, steps, places }
     }
 
     /// The row whose path consists of these steps.
@@ -106,7 +118,9 @@ impl Rows {
         let first = *steps.first()?.as_bytes().first()?;
         let last = *steps.last()?.as_bytes().last()?;
         let length = steps.iter().map(|step| step.len() + 1).sum::<usize>() - 1;
-        let is = |number: usize| is_path(self.list[number].0, steps);
+        let is = |number: usize| {
+            usize::from(self.steps[number]) == steps.len() && is_path(self.list[number].0, steps)
+        };
         self.places.find(length, first, last, is).map(|number| self.list[number])
     }
 }
@@ -260,7 +274,7 @@ impl Figures {
     }
 }
 
-/// Whether a dotted path consists of these steps.
+/// Whether a dotted path of as many steps consists of these.
 fn is_path(path: &str, steps: &[&str]) -> bool {
     let mut rest = path.as_bytes();
     for (at, step) in steps.iter().enumerate() {
@@ -268,11 +282,8 @@ fn is_path(path: &str, steps: &[&str]) -> bool {
             let Some(after) = rest.strip_prefix(b".") else { return false };
             rest = after;
         }
-        // No step of a path has a dot inside.
-        match rest.strip_prefix(step.as_bytes()) {
-            Some(after) if !step.as_bytes().contains(&b'.') => rest = after,
-            _ => return false,
-        }
+        let Some(after) = rest.strip_prefix(step.as_bytes()) else { return false };
+        rest = after;
     }
     rest.is_empty()
 }

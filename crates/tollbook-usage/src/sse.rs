@@ -37,7 +37,6 @@ impl Lines {
     /// Reads on.
     pub fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Part<'_>)) {
         let mut rest = bytes;
-        let returns = self.returns && memchr(b'\r', bytes).is_some();
         while !rest.is_empty() {
             if self.after_return {
                 self.after_return = false;
@@ -46,7 +45,7 @@ impl Lines {
                     continue;
                 }
             }
-            let end = if returns { memchr2(b'\n', b'\r', rest) } else { memchr(b'\n', rest) };
+            let end = if self.returns { memchr2(b'\n', b'\r', rest) } else { memchr(b'\n', rest) };
             let Some(end) = end else { return self.hold(rest, sink) };
             self.after_return = rest[end] == b'\r';
             self.line(&rest[..end], sink);

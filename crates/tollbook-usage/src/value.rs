@@ -3,7 +3,7 @@
 //!
 //! It reads what the push tokenizer captured, which is bounded. It must never know a dialect.
 
-use crate::json_push::quote_or_escape;
+use crate::json_push::{past_spaces, quote_or_escape, word_length};
 use std::borrow::Cow;
 use tollbook_types::limits::{JSON_DEPTH_MAX, QUANTITY_MAX};
 
@@ -182,9 +182,10 @@ impl<'a> Text<'a, '_> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline(always)]
     fn space(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-            self.at += 1;
+            self.at = past_spaces(self.text.as_bytes(), self.at + 1);
         }
     }
 
@@ -273,12 +274,12 @@ impl<'a> Text<'a, '_> {
 
     fn scalar(&mut self) -> Option<Value<'a>> {
         let rest = &self.text[self.at..];
-        let length = rest
-            .bytes()
-            .position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'+' | b'.'))
-            .unwrap_or(rest.len());
+        let length = word_length(rest.as_bytes());
         let word = &rest[..length];
         self.at += length;
+        if word.as_bytes().first().is_some_and(u8::is_ascii_digit) {
+            return Some(Value::Number(word));
+        }
         match word {
             "" => None,
             "null" => Some(Value::Null),
