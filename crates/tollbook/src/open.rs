@@ -5,6 +5,8 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::out::Out;
 use crate::prices;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use tollbook_ledger::{DataDir, DirLock, Ledger, LedgerError, journal};
@@ -86,6 +88,8 @@ pub fn open_locked(config: &Config, lock: DirLock, out: &mut Out) -> Result<Ledg
 
 /// Opens the store's file to write in it; an absent one is made, with this ledger's name if given.
 pub fn open_store(config: &Config, path: &Path, ledger_id: Option<&str>) -> Result<SqliteStore, Failure> {
+    // Made before the store is, so that nobody else can ever read it.
+    let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let name = ledger_id.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
     Ok(SqliteStore::open(path, Options::creating(config.time_zone.value.zone.clone(), name))?)
 }

@@ -280,3 +280,34 @@ pub enum ConfigCommand {
     /// Print what is in force, and where each value comes from
     Print,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// Every command and option, with the path that leads to it.
+    fn words(command: &clap::Command, path: &str, found: &mut Vec<(String, String)>) {
+        for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+            if let Some(long) = argument.get_long().filter(|long| *long != "help" && *long != "version") {
+                found.push((path.to_owned(), format!("--{long}")));
+            }
+        }
+        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+            let path = format!("{path} {}", below.get_name());
+            found.push((path.clone(), path.trim_start().to_owned()));
+            words(below, &path, found);
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound_and_documented() {
+        Cli::command().debug_assert();
+        let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
+        let text = std::fs::read_to_string(page).unwrap();
+        let mut found = Vec::new();
+        words(&Cli::command(), "", &mut found);
+        let missing: Vec<_> = found.iter().filter(|(_, word)| !text.contains(&format!("`{word}"))).collect();
+        assert!(missing.is_empty(), "not in docs/reference/cli.md: {missing:?}");
+    }
+}

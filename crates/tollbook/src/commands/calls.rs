@@ -51,6 +51,12 @@ pub fn run(args: &CallsArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
     } else if has_more {
         out.note(&format!("the first {} calls; -n N shows more", count(calls.len() as u64)));
     }
+    if !calls.is_empty() {
+        out.note(&format!(
+            "times in zone {}; `tollbook explain ID` shows why a call costs what it costs",
+            period.zone.name
+        ));
+    }
     Ok(Exit::Ok)
 }
 
@@ -130,14 +136,14 @@ fn print_one(call: &StoredCall, zone: &NamedZone, out: &mut Out) -> Result<(), F
     out.line(&visible(&line))
 }
 
-/// An instant to the second, in the zone.
+/// An instant to the minute, in the zone.
 pub fn time_text(at: Timestamp, zone: &NamedZone) -> String {
-    zone.zone.to_datetime(at).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    zone.zone.to_datetime(at).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 fn table(calls: &[StoredCall], zone: &NamedZone) -> Table {
     let mut table = Table::new(vec![
-        Column::text(&format!("Time ({})", zone.name)),
+        Column::text("Time").whole(),
         Column::text("Provider").expendable(4),
         Column::text("Model"),
         Column::number("In").expendable(3),

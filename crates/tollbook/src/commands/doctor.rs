@@ -43,9 +43,9 @@ pub fn run(config: &Config, out: &mut Out) -> Result<Exit, Failure> {
     } else {
         for check in &checks {
             let sign = if check.fix.is_none() { "✔" } else { "✖" };
-            out.line(&visible(&format!("{sign} {:<14} {}", check.name, check.found)))?;
+            out.line(&visible(&format!("{sign} {:<15} {}", check.name, check.found)))?;
             if let Some(fix) = &check.fix {
-                out.line(&visible(&format!("  {:<14} fix: {fix}", "")))?;
+                out.line(&visible(&format!("  {:<15} fix: {fix}", "")))?;
             }
         }
     }

@@ -110,15 +110,14 @@ fn lines(leg: &LegView, out: &mut Out) -> Result<(), Failure> {
     for view in &leg.lines {
         let line = &view.line;
         let rounded = if line.rounded { ", rounded half to even" } else { "" };
-        let text = format!(
-            "{} {} × {} = {} ({} picodollars{rounded})",
-            count(line.quantity),
-            line.meter,
-            rate_words(line.picos, line.per),
-            dollars(line.cost),
-            view.cost_picos
-        );
+        let rate = rate_words(line.picos, line.per);
+        let text = format!("{} {} × {rate} = {}", count(line.quantity), line.meter, dollars(line.cost));
         field("line", &text, out)?;
+        let product = format!(
+            "{} × {} ÷ {} = {} picodollars{rounded}",
+            line.quantity, line.picos, line.per, view.cost_picos
+        );
+        field("", &product, out)?;
         if let Some(words) = priced_as_words(line.meter, line.priced_as) {
             field("", &words, out)?;
         }

@@ -10,6 +10,7 @@ use crate::out::Out;
 use crate::out::chart::{Bar, bars};
 use crate::out::number::{count, dollars};
 use crate::out::table::{Cell, Column, Table};
+use crate::out::text::fold;
 use crate::wire::{ReportView, has_amount};
 use tollbook_store::{Interval, Measures, UsageQuery, UsageReport, UsageRow, View, Zone};
 use tollbook_types::{Clock, Timestamp};
@@ -44,7 +45,8 @@ pub fn run(args: &UsageArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
     for line in lines {
         out.line(&line)?;
     }
-    for line in footer(&query, &report, &period.zone.name) {
+    let width = out.width();
+    for line in footer(&query, &report, &period.zone.name).iter().flat_map(|line| fold(line, width)) {
         out.line(&line)?;
     }
     Ok(Exit::Ok)
@@ -144,10 +146,7 @@ fn footer(query: &UsageQuery, report: &UsageReport, zone: &str) -> Vec<String> {
         lines.push(missing.join(", "));
     }
     if total.unpriced_calls > 0 {
-        lines.push(
-            "`tollbook calls --all -f …` and `tollbook price match MODEL` show why a call has no price"
-                .to_owned(),
-        );
+        lines.push("`tollbook price match MODEL --provider NAME` tells why a model has no price".to_owned());
     }
     lines
 }

@@ -48,3 +48,15 @@ pub const ALL: &[&str] = &[
 pub fn get(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_variable_is_documented() {
+        let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/config.md");
+        let text = std::fs::read_to_string(page).unwrap();
+        for name in super::ALL {
+            assert!(text.contains(&format!("`{name}`")), "{name} is not in docs/reference/config.md");
+        }
+    }
+}

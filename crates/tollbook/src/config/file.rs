@@ -272,4 +272,20 @@ mod tests {
         assert_eq!(config.prices[0].value, Path::new("/etc/tollbook/my.toml"));
         assert_eq!(config.retention_days.value, Some(90));
     }
+
+    #[test]
+    fn every_key_is_documented() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/config.md");
+        let text = std::fs::read_to_string(page).unwrap();
+        for (section, keys) in KEYS {
+            for key in *keys {
+                let name = if *section == "prices" {
+                    format!("[[{section}]] {key}")
+                } else {
+                    format!("[{section}] {key}")
+                };
+                assert!(text.contains(&format!("`{name}`")), "{name} is not in docs/reference/config.md");
+            }
+        }
+    }
 }

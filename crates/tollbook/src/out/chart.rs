@@ -66,7 +66,7 @@ mod tests {
                 ("c".into(), None),
                 ("d".into(), money("0.01")),
             ],
-            21,
+            20,
         );
         assert_eq!(
             lines,

@@ -2,14 +2,11 @@
 //! and where it is too narrow the least important columns go.
 
 use crate::out::number::{count, decimals, dollars_padded, short_count};
-use crate::out::text::{columns, visible};
-use comfy_table::{
-    Attribute, Cell as View, CellAlignment, ColumnConstraint, ContentArrangement, Row, Table as Frame,
-};
+use crate::out::text::{chop, columns, visible};
 use tollbook_types::Money;
 
-/// Columns taken by the frame: each column costs its borders and the spaces around it.
-const FRAME_PER_COLUMN: usize = 2;
+/// What stands between two columns.
+const GAP: &str = "  ";
 /// Text columns are not pressed below this before another column goes.
 const TEXT_WIDTH_MIN: usize = 12;
 
@@ -97,44 +94,18 @@ impl Table {
     /// The lines of the table.
     pub fn lines(&self, width: usize, is_bold: bool) -> Vec<String> {
         let (kept, is_short) = self.fit(width);
-        let texts = |cells: &[Cell]| self.texts(cells, &kept, is_short);
-        let mut frame = Frame::new();
-        frame.load_style(comfy_table::presets::NOTHING);
-        frame.set_content_arrangement(ContentArrangement::Dynamic);
-        frame.set_width(u16::try_from(width).unwrap_or(u16::MAX));
-        if is_bold {
-            frame.enforce_styling();
-        } else {
-            frame.force_no_tty();
+        let titles: Vec<String> = kept.iter().map(|at| self.columns[*at].title.clone()).collect();
+        let rows: Vec<Vec<String>> = self.rows.iter().map(|row| self.texts(row, &kept, is_short)).collect();
+        let total = self.total.as_ref().map(|row| self.texts(row, &kept, is_short));
+        let widths = self.widths(&kept, std::iter::once(&titles).chain(&rows).chain(&total), width);
+        let mut lines = self.folded(&titles, &kept, &widths, is_bold);
+        for row in &rows {
+            lines.extend(self.folded(row, &kept, &widths, false));
         }
-        let titles = kept.iter().map(|at| self.columns[*at].title.clone()).collect();
-        let strong = |view: View| if is_bold { view.add_attribute(Attribute::Bold) } else { view };
-        let line_of = |texts: Vec<String>, is_strong: bool| {
-            let cells = texts.into_iter().zip(&kept).map(|(text, at)| {
-                let alignment = match self.columns[*at].is_number {
-                    true => CellAlignment::Right,
-                    false => CellAlignment::Left,
-                };
-                let view = View::new(text).set_alignment(alignment);
-                if is_strong { strong(view) } else { view }
-            });
-            Row::from(cells.collect::<Vec<View>>())
-        };
-        frame.set_header(line_of(titles, true));
-        for row in &self.rows {
-            frame.add_row(line_of(texts(row), false));
+        if let Some(total) = &total {
+            lines.extend(self.folded(total, &kept, &widths, is_bold));
         }
-        if let Some(total) = &self.total {
-            frame.add_row(line_of(texts(total), true));
-        }
-        for (nth, at) in kept.iter().enumerate() {
-            if self.columns[*at].is_whole || self.columns[*at].is_number {
-                if let Some(column) = frame.column_mut(nth) {
-                    column.set_constraint(ColumnConstraint::ContentWidth);
-                }
-            }
-        }
-        frame.lines().map(|line| line.trim_end().to_owned()).collect()
+        lines
     }
 
     /// The columns that fit, and whether counts have to be short.
@@ -161,14 +132,59 @@ impl Table {
     fn needed(&self, kept: &[usize], is_short: bool) -> usize {
         let rows: Vec<Vec<String>> =
             self.rows.iter().chain(&self.total).map(|row| self.texts(row, kept, is_short)).collect();
-        let width_of = |nth: usize, at: usize| {
+        let widths = kept.iter().enumerate().map(|(nth, at)| {
+            let column = &self.columns[*at];
+            let widest = widest(rows.iter(), nth);
             let widest =
-                rows.iter().filter_map(|row| row.get(nth)).map(|text| columns(text)).max().unwrap_or(0);
-            let is_rigid = self.columns[at].is_number || self.columns[at].is_whole;
-            let widest = if is_rigid { widest } else { widest.min(TEXT_WIDTH_MIN) };
-            widest.max(columns(&self.columns[at].title)) + FRAME_PER_COLUMN
+                if column.is_number || column.is_whole { widest } else { widest.min(TEXT_WIDTH_MIN) };
+            widest.max(columns(&column.title))
+        });
+        widths.sum::<usize>() + GAP.len() * kept.len().saturating_sub(1)
+    }
+
+    /// The width of each column: what it needs, and where that is too much, the widest text gives.
+    fn widths<'r>(
+        &self,
+        kept: &[usize],
+        rows: impl Iterator<Item = &'r Vec<String>> + Clone,
+        width: usize,
+    ) -> Vec<usize> {
+        let mut widths: Vec<usize> = (0..kept.len()).map(|nth| widest(rows.clone(), nth)).collect();
+        let room = width.saturating_sub(GAP.len() * kept.len().saturating_sub(1));
+        let gives = |nth: &usize| !self.columns[kept[*nth]].is_number && !self.columns[kept[*nth]].is_whole;
+        while widths.iter().sum::<usize>() > room {
+            let widest = (0..kept.len()).filter(gives).max_by_key(|nth| widths[*nth]);
+            match widest.filter(|nth| widths[*nth] > 1) {
+                Some(nth) => widths[nth] -= 1,
+                None => break,
+            }
+        }
+        widths
+    }
+
+    /// A row as one line or more, its cells folded to their columns.
+    fn folded(&self, texts: &[String], kept: &[usize], widths: &[usize], is_bold: bool) -> Vec<String> {
+        let cells: Vec<Vec<String>> =
+            texts.iter().zip(widths).map(|(text, width)| chop(text, *width)).collect();
+        let height = cells.iter().map(Vec::len).max().unwrap_or(0);
+        let line = |at: usize| {
+            let parts: Vec<String> = cells
+                .iter()
+                .zip(kept.iter().zip(widths))
+                .map(|(cell, (column, width))| {
+                    let text = cell.get(at).map_or("", String::as_str);
+                    let space = " ".repeat(width.saturating_sub(columns(text)));
+                    if self.columns[*column].is_number {
+                        format!("{space}{text}")
+                    } else {
+                        format!("{text}{space}")
+                    }
+                })
+                .collect();
+            let line = parts.join(GAP).trim_end().to_owned();
+            if is_bold { format!("\u{1b}[1m{line}\u{1b}[0m") } else { line }
         };
-        kept.iter().enumerate().map(|(nth, at)| width_of(nth, *at)).sum()
+        (0..height).map(line).collect()
     }
 
     fn texts(&self, cells: &[Cell], kept: &[usize], is_short: bool) -> Vec<String> {
@@ -192,6 +208,11 @@ impl Table {
         });
         amounts.max().unwrap_or(2)
     }
+}
+
+/// The widest text in a column.
+fn widest<'r>(rows: impl Iterator<Item = &'r Vec<String>>, nth: usize) -> usize {
+    rows.filter_map(|row| row.get(nth)).map(|text| columns(text)).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -230,10 +251,10 @@ mod tests {
     #[test]
     fn amounts_stand_in_line_and_numbers_to_the_right() {
         let lines = table().lines(80, false);
-        assert_eq!(lines[0], " Model  Calls         In      Cost");
-        assert_eq!(lines[1], " gpt-4o 1,234  5,000,000    $0.125");
-        assert_eq!(lines[2], " a␛b        1          2  unpriced");
-        assert_eq!(lines[3], " Total  1,235  5,000,002   $12.000");
+        assert_eq!(lines[0], "Model   Calls         In      Cost");
+        assert_eq!(lines[1], "gpt-4o  1,234  5,000,000    $0.125");
+        assert_eq!(lines[2], "a␛b         1          2  unpriced");
+        assert_eq!(lines[3], "Total   1,235  5,000,002   $12.000");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Text from strangers, made safe to print.
 
 use std::borrow::Cow;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The text with control characters made visible (`\n` as `␊`, ESC as `␛`) and with characters that
 /// change the direction of what follows written as `<U+202E>`.
@@ -54,6 +54,24 @@ pub fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
 }
 
+/// The text in pieces of at most `width` columns, broken anywhere.
+pub fn chop(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for c in text.chars() {
+        let wide = c.width().unwrap_or(0);
+        if used + wide > width && used > 0 {
+            lines.push(String::new());
+            used = 0;
+        }
+        used += wide;
+        if let Some(line) = lines.last_mut() {
+            line.push(c);
+        }
+    }
+    lines
+}
+
 /// Words folded into lines of at most `width` columns.
 pub fn fold(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -86,6 +104,8 @@ mod tests {
         assert_eq!(cut("abc", 3), "abc");
         assert_eq!(cut("abcd", 3), "ab…");
         assert_eq!(pad("模", 4), "模  ");
+        assert_eq!(chop("abcde", 2), ["ab", "cd", "e"]);
+        assert_eq!(chop("模型", 3), ["模", "型"]);
         assert_eq!(fold("a bb ccc", 4), ["a bb", "ccc"]);
     }
 }

@@ -31,7 +31,7 @@ pub fn run(args: &ImportArgs, config: &Config, out: &mut Out) -> Result<Exit, Fa
     let result = read_all(args.format, &inputs, ctx, &mut sink, out);
     // Whatever happened, what was accepted is closed in order.
     let closed = sink.close();
-    let (result, mut summary) = (result.and_then(|()| closed.0), closed.1);
+    let (result, mut summary) = (result.and(closed.0), closed.1);
     summary.files = inputs.len() as u64;
     if let Err(failure) = result {
         // A reader that is gone cannot be told what was recorded: that is no success.
