@@ -10,6 +10,7 @@ use crate::error::LedgerError;
 use crate::journal::record::{Body, Line};
 use crate::journal::{self, Survey};
 use crate::resolve::open_identity;
+use crate::retain::seals_in_force;
 use std::collections::BTreeMap;
 use tollbook_store::{RangeSum, Store};
 use tollbook_types::{Digest, Identity, Seq, Timestamp};
@@ -252,7 +253,7 @@ fn compare_survey(
 }
 
 fn compare_seals(store: &dyn Store, survey: &Survey, problems: &mut Problems) -> Result<u64, LedgerError> {
-    let seals = store.seals()?;
+    let seals = seals_in_force(store)?;
     let mut sealed_to: Seq = 0;
     for seal in &seals {
         if seal.first > sealed_to + 1 {

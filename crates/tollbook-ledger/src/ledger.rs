@@ -193,6 +193,10 @@ impl Ledger {
             .map_err(|error| LedgerError::Invalid(format!("the writer thread could not start: {error}")))?;
         let ledger = Ledger { shared, book: RwLock::new(book), writer: Some(writer), _lock: lock };
         report.interrupted = ledger.end_open_calls()?;
+        // Housekeeping that cannot be done now is done another time; people should know why.
+        if let Err(error) = ledger.trim_journal() {
+            report.notes.push(error.to_string());
+        }
         Ok((ledger, report))
     }
 

@@ -4,10 +4,10 @@ use crate::error::{LedgerError, at};
 use crate::journal::record::{Kind, SealBody};
 use crate::journal::segment::Contents;
 use crate::ledger::Ledger;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use tollbook_store::{RangeSum, Seal};
+use tollbook_store::{RangeSum, Seal, Store};
 use tollbook_types::{Digest, Money, Seq, Timestamp, limits};
 
 /// What a purge did.
@@ -83,7 +83,7 @@ impl Ledger {
     pub fn purge(&self, cutoff: Timestamp) -> Result<Purged, LedgerError> {
         let store = &self.shared().store;
         self.flush()?;
-        let seals: Vec<Seal> = store.seals()?;
+        let seals: Vec<Seal> = seals_in_force(store.as_ref())?;
         for seal in &seals {
             let sum = store.range_sum(seal.first, seal.last)?;
             if (sum.entries, sum.cost_picos, sum.digest_sum)
@@ -108,6 +108,15 @@ impl Ledger {
         store.sync()?;
         Ok(Purged { calls, cutoff })
     }
+}
+
+/// The latest seal of each range, in order: a purge seals anew what it leaves.
+pub(crate) fn seals_in_force(store: &dyn Store) -> Result<Vec<Seal>, LedgerError> {
+    let mut latest: BTreeMap<(Seq, Seq), Seal> = BTreeMap::new();
+    for seal in store.seals()? {
+        latest.insert((seal.first, seal.last), seal);
+    }
+    Ok(latest.into_values().collect())
 }
 
 fn seal_body(first: Seq, last: Seq, sum: &RangeSum) -> SealBody {

@@ -93,10 +93,19 @@ fn a_segment_goes_only_sealed_and_the_seal_vouches_for_it() {
     segments.sort();
     assert!(segments.len() >= 3, "{segments:?}");
     let number = |n: usize| -> u64 { segments[n].file_stem().unwrap().to_str().unwrap().parse().unwrap() };
-    ledger.seal_and_remove(1, number(1) - 1, &segments[0]).unwrap();
     ledger.close().unwrap();
+    // A month later it goes by itself, at the next start.
+    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_780_000_000);
+    std::fs::File::options().write(true).open(&segments[0]).unwrap().set_modified(old).unwrap();
+    rig.open().close().unwrap();
+    assert!(!segments[0].exists());
     let found = tollbook_ledger::verify(&rig.data(), rig.store.as_ref()).unwrap();
     assert_eq!((found.problems.as_slice(), found.seals, found.first), (&[][..], 1, Some(number(1))));
+    // What a purge leaves of it is sealed anew.
+    let ledger = rig.open();
+    assert_eq!(ledger.purge("2026-09-22T00:00:00Z".parse().unwrap()).unwrap().calls, 2_400);
+    ledger.close().unwrap();
+    assert_eq!(rig.verify(), Vec::<String>::new());
     // Without its seal the missing segment shows.
     std::fs::remove_file(&segments[1]).unwrap();
     assert_ne!(rig.verify(), Vec::<String>::new());
