@@ -11,8 +11,8 @@ use std::time::Instant;
 use tollbook_usage::{End, Reader, Reading, Request, ResponseHead};
 
 const EVENTS: usize = 201;
-/// Readings of one round.
-const BODIES: u32 = 2_000;
+/// Readings of one round: shorter than a turn of the scheduler.
+const BODIES: u32 = 200;
 const STREAMS: u32 = 20;
 
 #[derive(serde::Deserialize)]

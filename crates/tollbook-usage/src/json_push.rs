@@ -299,7 +299,7 @@ impl Walker {
             }
             (State::FirstItem, b']') | (State::After, b']') if !self.top_is_object() => self.pop(sink),
             (State::Key | State::After, b'}') if self.top_is_object() => self.pop(sink),
-            (State::Value | State::FirstItem, _) => return self.begin(bytes, at, sink),
+            (State::Value | State::FirstItem, _) => return self.begin(bytes, at),
             (State::Key, b'"') => {
                 self.key.clear();
                 self.key_long = false;
@@ -350,8 +350,7 @@ impl Walker {
         }
     }
 
-    fn begin(&mut self, bytes: &[u8], at: usize, sink: &mut dyn FnMut(&Doc<'_>)) -> usize {
-        let _ = sink;
+    fn begin(&mut self, bytes: &[u8], at: usize) -> usize {
         let slot = self.node.and_then(|node| node.slot);
         match bytes[at] {
             open @ (b'{' | b'[') => {
