@@ -1,5 +1,7 @@
 //! The real program, end to end, each test in a directory of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
 mod bad_input;
 mod books;
 mod configuration;
