@@ -48,6 +48,9 @@ impl Row<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {
     frame: Frame,
+    numbers: Packer,
+    /// A body that is no longer needed, to be filled again.
+    spare: Vec<u8>,
 }
 
 impl Encoder {
@@ -152,13 +155,16 @@ impl Encoder {
         entry: &'a Entry,
     ) -> Result<Row<'a>, StoreError> {
         let event = &entry.event;
-        let mut out = Packer { bytes: Vec::with_capacity(160) };
+        let mut out = Packer { bytes: std::mem::take(&mut self.spare) };
+        out.bytes.clear();
         let tags = self.tags(connection, terms, &event.attribution)?;
-        let mut numbers = Packer::default();
+        let mut numbers = std::mem::take(&mut self.numbers);
+        numbers.bytes.clear();
         let raw = self.raw(connection, terms, event.raw_usage.as_deref(), &mut numbers)?;
         out.uint(bits(entry, tags.is_some(), raw.is_some()));
         pack_sums(&mut out, entry);
         pack_rest(&mut out, entry, tags, raw.map(|template| (template, &numbers)));
+        self.numbers = numbers;
         let total = event.usage.as_ref().map(Usage::total);
         let shown = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
         Ok(Row {
@@ -173,6 +179,11 @@ impl Encoder {
             cost: entry.rating.cost.map(|cost| SqlAmount(cost.picos())),
             body: out.bytes,
         })
+    }
+
+    /// Takes a body back when its row is in its place.
+    pub(crate) fn recycle(&mut self, body: Vec<u8>) {
+        self.spare = body;
     }
 
     fn tags(

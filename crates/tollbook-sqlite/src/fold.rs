@@ -5,11 +5,11 @@
 
 use crate::encode::Encoder;
 use crate::fault::Db;
+use crate::quick::QuickMap;
 use crate::rollup::{Cell, Cells, MICROS_PER_HOUR, MICROS_PER_QUARTER, Sums};
 use crate::row::{empty_state, instant, micros};
 use crate::terms::{Call, Frame, Interner, Model, Named, Project};
 use rusqlite::{Connection, params};
-use std::collections::HashMap;
 use tollbook_store::fold::call_measures;
 use tollbook_store::{Interval, Measures, State, StoreError, Zone, bucket_end, bucket_start};
 use tollbook_types::{Entry, Event, Evidence};
@@ -30,9 +30,9 @@ pub(crate) struct Folder {
     pub encoder: Encoder,
     pub interner: Interner,
     /// By kind: the call and model of its event's own model.
-    of_kind: HashMap<i64, (Named, Named)>,
+    of_kind: QuickMap<i64, (Named, Named)>,
     /// By `who`: its project.
-    of_who: HashMap<i64, Named>,
+    of_who: QuickMap<i64, Named>,
     /// The first and the first later microsecond of the day that was asked for last.
     day: (i64, i64),
 }
@@ -45,8 +45,8 @@ impl Folder {
             zone,
             encoder: Encoder::default(),
             interner: Interner::default(),
-            of_kind: HashMap::new(),
-            of_who: HashMap::new(),
+            of_kind: QuickMap::default(),
+            of_who: QuickMap::default(),
             day: (0, 0),
         }
     }

@@ -6,7 +6,7 @@ use crate::key::local_key;
 use crate::row::{RawRow, row_columns, seq_of, seq_value};
 use crate::sealed::{collect, join_at};
 use crate::terms::Shelves;
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection, Statement};
 use tollbook_store::{Known, StoreError};
 use tollbook_types::{Event, Identity, ResponseKey, Seq};
 
@@ -18,13 +18,13 @@ pub(crate) enum Index {
 }
 
 impl Index {
-    /// Adds a record. False, and nothing done, when the key has one already.
-    fn put(self, connection: &Connection, key: i64, seq: i64) -> Result<bool, StoreError> {
+    /// The statement that adds a record, and changes nothing when its key has one already.
+    pub(crate) fn putting(self, connection: &Connection) -> Result<CachedStatement<'_>, StoreError> {
         let sql = match self {
             Index::Identities => "INSERT OR IGNORE INTO identities (key, seq) VALUES (?1, ?2)",
             Index::Responses => "INSERT OR IGNORE INTO responses (key, seq) VALUES (?1, ?2)",
         };
-        Ok(connection.prepare_cached(sql).db()?.execute([key, seq]).db()? == 1)
+        connection.prepare_cached(sql).db()
     }
 
     fn put_twin(self, connection: &Connection, key: i64, seq: i64) -> Result<(), StoreError> {
@@ -81,21 +81,23 @@ impl Index {
             connection.prepare_cached(next).db()?.query_row([key], |row| row.get(0)).db()?;
         if let Some(next) = next {
             connection.prepare_cached(twin).db()?.execute([key, next]).db()?;
-            self.put(connection, key, next)?;
+            self.putting(connection)?.execute([key, next]).db()?;
         }
         Ok(())
     }
 }
 
-/// Remembers that a record brought an identity, unless the identity is known.
+/// Remembers that a record brought an identity, unless the identity is known. `putting` is that of
+/// [`Index::Identities`].
 pub(crate) fn put_new_identity(
     connection: &Connection,
+    putting: &mut Statement<'_>,
     shelves: &mut Shelves,
     identity: &IdentityRef<'_>,
     seq: Seq,
 ) -> Result<(), StoreError> {
     let (key, seq) = (local_key(identity.id), seq_value(seq)?);
-    if Index::Identities.put(connection, key, seq)? {
+    if putting.execute([key, seq]).db()? == 1 {
         return Ok(());
     }
     // Another record has the same key: the same identity, or by chance.
@@ -133,10 +135,15 @@ impl PartialEq<Identity> for IdentityRef<'_> {
     }
 }
 
-/// Remembers an entry's response id.
-pub(crate) fn put_response(connection: &Connection, id: &str, seq: Seq) -> Result<(), StoreError> {
+/// Remembers an entry's response id. `putting` is that of [`Index::Responses`].
+pub(crate) fn put_response(
+    connection: &Connection,
+    putting: &mut Statement<'_>,
+    id: &str,
+    seq: Seq,
+) -> Result<(), StoreError> {
     let (key, seq) = (local_key(id), seq_value(seq)?);
-    if Index::Responses.put(connection, key, seq)? {
+    if putting.execute([key, seq]).db()? == 1 {
         return Ok(());
     }
     Index::Responses.put_twin(connection, key, seq)

@@ -12,7 +12,8 @@ use crate::fault::Db;
 use crate::pack::{Packer, Unpacker, damaged};
 use crate::quick::QuickMap;
 use crate::terms::Named;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use std::collections::hash_map::Entry;
 use tollbook_store::{Measures, StoreError};
 use tollbook_types::{Meter, Meters, Money};
 
@@ -220,11 +221,19 @@ pub(crate) enum Cell {
 impl Cell {
     /// The sums of this cell as a stored value.
     pub(crate) fn seal(&self, sums: &Sums) -> Vec<u8> {
-        let mut out = Packer { bytes: Vec::with_capacity(64) };
+        let mut body = Vec::with_capacity(64);
+        self.seal_into(sums, &mut body);
+        body
+    }
+
+    /// As [`Cell::seal`], in place of what was there.
+    fn seal_into(&self, sums: &Sums, body: &mut Vec<u8>) {
+        body.clear();
+        let mut out = Packer { bytes: std::mem::take(body) };
         sums.pack(&mut out);
         let sum = self.checksum(&out.bytes);
         out.bytes.extend_from_slice(&sum.to_le_bytes());
-        out.bytes
+        *body = out.bytes;
     }
 
     /// The sums in a stored value, if its checksum is that of this cell.
@@ -302,44 +311,20 @@ impl Cell {
         found.optional().db()
     }
 
-    fn store(&self, connection: &Connection, body: &[u8], there: bool) -> Result<(), StoreError> {
-        let done = match (self, there) {
-            (Cell::Hour { hour, model }, false) => connection
-                .prepare_cached("INSERT INTO hours (hour, model, body) VALUES (?1, ?2, ?3)")
-                .db()?
-                .execute(params![hour, model.id, body]),
-            (Cell::Hour { hour, model }, true) => connection
-                .prepare_cached("UPDATE hours SET body = ?3 WHERE hour = ?1 AND model = ?2")
-                .db()?
-                .execute(params![hour, model.id, body]),
-            (Cell::Quarter { quarter, project, model }, false) => connection
-                .prepare_cached("INSERT INTO quarters (quarter, project, model, body) VALUES (?1, ?2, ?3, ?4)")
-                .db()?
-                .execute(params![quarter, project.id, model.id, body]),
-            (Cell::Quarter { quarter, project, model }, true) => connection
-                .prepare_cached(
-                    "UPDATE quarters SET body = ?4 WHERE quarter = ?1 AND project = ?2 AND model = ?3",
-                )
-                .db()?
-                .execute(params![quarter, project.id, model.id, body]),
-            (Cell::Day { day, who, what, call }, false) => connection
-                .prepare_cached("INSERT INTO days (day, who, what, call, body) VALUES (?1, ?2, ?3, ?4, ?5)")
-                .db()?
-                .execute(params![day, who.id, what.id, call.id, body]),
-            (Cell::Day { day, who, what, call }, true) => connection
-                .prepare_cached(
-                    "UPDATE days SET body = ?5 WHERE day = ?1 AND who = ?2 AND what = ?3 AND call = ?4",
-                )
-                .db()?
-                .execute(params![day, who.id, what.id, call.id, body]),
-            (Cell::BilledDay { day, who, what, call }, _) => connection
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO billed_days (day, who, what, call, body) VALUES (?1, ?2, ?3, ?4, ?5)",
-                )
-                .db()?
-                .execute(params![day, who.id, what.id, call.id, body]),
+    fn store(&self, putting: &mut Putting<'_>, body: &[u8]) -> Result<(), StoreError> {
+        let done = match self {
+            Cell::Hour { hour, model } => putting.hours.execute(params![hour, model.id, body]),
+            Cell::Quarter { quarter, project, model } => {
+                putting.quarters.execute(params![quarter, project.id, model.id, body])
+            }
+            Cell::Day { day, who, what, call } => {
+                putting.days.execute(params![day, who.id, what.id, call.id, body])
+            }
+            Cell::BilledDay { day, who, what, call } => {
+                putting.billed_days.execute(params![day, who.id, what.id, call.id, body])
+            }
         };
-        if done.db()? == 1 { Ok(()) } else { Err(StoreError::Corrupt(format!("no row of {}", self.words()))) }
+        done.map(drop).db()
     }
 
     fn remove(&self, connection: &Connection) -> Result<(), StoreError> {
@@ -359,6 +344,33 @@ impl Cell {
             Cell::BilledDay { .. } => Ok(0),
         };
         done.map(drop).db()
+    }
+}
+
+/// The statements that write rows, new or not: replacing is one descent, where an update finds the
+/// row first and takes it out.
+struct Putting<'a> {
+    hours: CachedStatement<'a>,
+    quarters: CachedStatement<'a>,
+    days: CachedStatement<'a>,
+    billed_days: CachedStatement<'a>,
+}
+
+impl Putting<'_> {
+    fn new(connection: &Connection) -> Result<Putting<'_>, StoreError> {
+        let put = |sql: &'static str| connection.prepare_cached(sql).db();
+        Ok(Putting {
+            hours: put("INSERT OR REPLACE INTO hours (hour, model, body) VALUES (?1, ?2, ?3)")?,
+            quarters: put(
+                "INSERT OR REPLACE INTO quarters (quarter, project, model, body) VALUES (?1, ?2, ?3, ?4)",
+            )?,
+            days: put(
+                "INSERT OR REPLACE INTO days (day, who, what, call, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?,
+            billed_days: put(
+                "INSERT OR REPLACE INTO billed_days (day, who, what, call, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?,
+        })
     }
 }
 
@@ -387,17 +399,22 @@ impl RollupCache {
         if self.rows.len() + sorted.len() > CACHED_ROWS_MAX {
             self.rows.clear();
         }
+        let mut putting = Putting::new(connection)?;
         for (cell, mut sums) in sorted {
-            let cached = self.rows.get_mut(&cell);
-            let loaded = if cached.is_some() { None } else { cell.load(connection)? };
-            let before = cached.as_deref().or(loaded.as_ref());
-            if let Some(before) = before {
-                cell.add_sealed(before, &mut sums)?;
+            match self.rows.entry(cell) {
+                Entry::Occupied(mut known) => {
+                    let body = known.get_mut();
+                    cell.add_sealed(body, &mut sums)?;
+                    cell.seal_into(&sums, body);
+                    cell.store(&mut putting, body)?;
+                }
+                Entry::Vacant(place) => {
+                    if let Some(before) = cell.load(connection)? {
+                        cell.add_sealed(&before, &mut sums)?;
+                    }
+                    cell.store(&mut putting, place.insert(cell.seal(&sums)))?;
+                }
             }
-            let there = before.is_some();
-            let body = cell.seal(&sums);
-            cell.store(connection, &body, there)?;
-            self.rows.insert(cell, body);
         }
         Ok(())
     }
@@ -410,9 +427,8 @@ impl RollupCache {
         sums: Option<&Sums>,
     ) -> Result<(), StoreError> {
         self.rows.remove(&cell);
-        let there = cell.load(connection)?.is_some();
         match sums {
-            Some(sums) => cell.store(connection, &cell.seal(sums), there),
+            Some(sums) => cell.store(&mut Putting::new(connection)?, &cell.seal(sums)),
             None => cell.remove(connection),
         }
     }

@@ -19,39 +19,55 @@ const TEMPLATE_BYTES_MAX: usize = 4_096;
 /// Appends the template of a text to `template` and its numbers to `numbers`; the template is
 /// UTF-8. False, and nothing done, when the text cannot be taken apart.
 pub(crate) fn cut(text: &str, template: &mut Vec<u8>, numbers: &mut Packer) -> bool {
-    if text.len() > TEMPLATE_BYTES_MAX || text.bytes().any(|b| b == PLAIN || b == PADDED) {
+    let bytes = text.as_bytes();
+    let marked = bytes.iter().fold(false, |found, byte| found | (*byte == PLAIN) | (*byte == PADDED));
+    if bytes.len() > TEMPLATE_BYTES_MAX || marked {
         return false;
     }
-    let bytes = text.as_bytes();
-    let (mut at, mut copied, mut quoted) = (0, 0, false);
-    while at < bytes.len() {
-        let byte = bytes[at];
-        if quoted || !byte.is_ascii_digit() {
-            quoted ^= byte == b'"';
-            // What is escaped in a string cannot end it.
-            at += if quoted && byte == b'\\' { 2 } else { 1 };
+    let (mut at, mut copied) = (0, 0);
+    while let Some(byte) = bytes.get(at) {
+        if *byte == b'"' {
+            at = after_string(bytes, at + 1);
+            continue;
+        }
+        if !byte.is_ascii_digit() {
+            at += 1;
             continue;
         }
         template.extend_from_slice(&bytes[copied..at]);
-        let length = bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
-        let digits = &bytes[at..at + length];
-        at += length;
-        copied = at;
-        if length > DIGITS_MAX {
-            template.extend_from_slice(digits);
-            continue;
+        let (start, mut value) = (at, 0_u64);
+        while let Some(digit) = bytes.get(at).filter(|byte| byte.is_ascii_digit()) {
+            // Too many digits wrap and are not used.
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+            at += 1;
         }
-        let value = digits.iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
-        if digits[0] == b'0' && length > 1 {
+        copied = at;
+        let length = at - start;
+        if length > DIGITS_MAX {
+            template.extend_from_slice(&bytes[start..at]);
+        } else if bytes[start] == b'0' && length > 1 {
             template.push(PADDED);
             numbers.uint(length as u64);
+            numbers.uint(value);
         } else {
             template.push(PLAIN);
+            numbers.uint(value);
         }
-        numbers.uint(value);
     }
     template.extend_from_slice(&bytes[copied..]);
     true
+}
+
+/// The first place after a string, which goes on at a place; what is escaped in it cannot end it.
+fn after_string(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    at
 }
 
 /// The text again.

@@ -3,7 +3,7 @@
 use crate::connection::begin_writing;
 use crate::fault::Db;
 use crate::fold::{Folder, Place};
-use crate::identity::{IdentityRef, find, put_new_identity, put_response, with_row};
+use crate::identity::{IdentityRef, Index, find, put_new_identity, put_response, with_row};
 use crate::meta::{Meta, zone_of};
 use crate::rollup::{Cells, RollupCache};
 use crate::row::{micros, seq_value};
@@ -13,7 +13,7 @@ use crate::touched::Touched;
 use rusqlite::{Connection, params};
 use std::collections::HashSet;
 use tollbook_store::{Batch, Control, Op, State, StoreError};
-use tollbook_types::{Adjustment, Digest, Entry, Identity, OpenCall, Seq};
+use tollbook_types::{Adjustment, Digest, Identity, OpenCall, Seq};
 
 /// The connection that writes, and what it remembers.
 #[derive(Debug)]
@@ -88,9 +88,13 @@ impl Writer {
         self.transact(|writer| {
             let mut cells = Cells::default();
             let mut touched = Touched::default();
-            for op in &batch.ops {
-                writer.check_position(op, batch.through)?;
-                writer.apply(op, &mut cells, &mut touched)?;
+            let is_entry = |op: &Op| matches!(op, Op::Entry { .. });
+            for ops in batch.ops.chunk_by(|a, b| is_entry(a) && is_entry(b)) {
+                ops.iter().try_for_each(|op| writer.check_position(op, batch.through))?;
+                match ops {
+                    [Op::Entry { .. }, ..] => writer.enter(ops, &mut cells)?,
+                    others => others.iter().try_for_each(|op| writer.apply(op, &mut touched))?,
+                }
             }
             cells.retain(|cell, _| !touched.contains(cell));
             writer.rollups.merge(&writer.connection, cells)?;
@@ -115,16 +119,19 @@ impl Writer {
         Ok(())
     }
 
-    fn apply(&mut self, op: &Op, cells: &mut Cells, touched: &mut Touched) -> Result<(), StoreError> {
+    /// Applies anything but an entry.
+    fn apply(&mut self, op: &Op, touched: &mut Touched) -> Result<(), StoreError> {
         match op {
-            Op::Entry { seq, digest, entry } => self.enter(*seq, *digest, entry, cells),
+            // In runs, by `enter`.
+            Op::Entry { .. } => Ok(()),
             Op::Join(join) => {
                 if with_row(&self.connection, seq_value(join.entry)?, |_| Ok(()))?.is_none() {
                     return Err(no_entry(join.entry));
                 }
                 self.close(&join.identity)?;
                 let identity = IdentityRef::from(&join.identity);
-                put_new_identity(&self.connection, &mut self.shelves, &identity, join.seq)?;
+                let mut putting = Index::Identities.putting(&self.connection)?;
+                put_new_identity(&self.connection, &mut putting, &mut self.shelves, &identity, join.seq)?;
                 sealed::put_join(&self.connection, join)
             }
             Op::Adjust { seq, digest, adjustment } => self.adjust(*seq, *digest, adjustment, touched),
@@ -137,51 +144,49 @@ impl Writer {
 
     /// Ends the open call that has an identity.
     fn close(&mut self, identity: &Identity) -> Result<(), StoreError> {
-        let key = open_key(identity);
-        if self.opens.remove(&key) {
-            sealed::take_open(&self.connection, key)?;
-        }
-        Ok(())
+        close(&self.connection, &mut self.opens, identity)
     }
 
-    fn enter(
-        &mut self,
-        seq: Seq,
-        digest: Digest,
-        entry: &Entry,
-        cells: &mut Cells,
-    ) -> Result<(), StoreError> {
-        let event = &entry.event;
-        put_new_identity(&self.connection, &mut self.shelves, &event.into(), seq)?;
-        if !self.opens.is_empty() {
-            self.close(&event.identity())?;
-        }
-        let Folder { encoder, interner, .. } = &mut self.folder;
-        let row = encoder.row(&self.connection, interner, entry)?;
+    /// Enters a run of entries.
+    fn enter(&mut self, ops: &[Op], cells: &mut Cells) -> Result<(), StoreError> {
+        let Writer { connection, folder, shelves, meta, opens, .. } = self;
+        let connection: &Connection = connection;
+        let mut put_identity = Index::Identities.putting(connection)?;
+        let mut put_response_id = Index::Responses.putting(connection)?;
         let sql = "INSERT INTO entries (seq, at, who, what, kind, deal, version, input_tokens, output_tokens,
             cost, id, digest, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12)";
-        let values = params![
-            seq_value(seq)?,
-            row.at,
-            row.who.id,
-            row.what.id,
-            row.kind.id,
-            row.deal.id,
-            row.input_tokens,
-            row.output_tokens,
-            row.cost_value(),
-            row.id,
-            &digest.0[..],
-            row.body,
-        ];
-        self.connection.prepare_cached(sql).db()?.execute(values).db()?;
-        if let Some(response) = &event.provider_response_id {
-            put_response(&self.connection, response, seq)?;
+        let mut put_entry = connection.prepare_cached(sql).db()?;
+        for op in ops {
+            let Op::Entry { seq, digest, entry } = op else { continue };
+            let event = &entry.event;
+            put_new_identity(connection, &mut put_identity, shelves, &event.into(), *seq)?;
+            if !opens.is_empty() {
+                close(connection, opens, &event.identity())?;
+            }
+            let row = folder.encoder.row(connection, &mut folder.interner, entry)?;
+            let values = params![
+                seq_value(*seq)?,
+                row.at,
+                row.who.id,
+                row.what.id,
+                row.kind.id,
+                row.deal.id,
+                row.input_tokens,
+                row.output_tokens,
+                row.cost_value(),
+                row.id,
+                &digest.0[..],
+                row.body,
+            ];
+            put_entry.execute(values).db()?;
+            if let Some(response) = &event.provider_response_id {
+                put_response(connection, &mut put_response_id, response, *seq)?;
+            }
+            let (place, kind) = (Place { at: row.at, who: row.who, what: row.what }, row.kind);
+            folder.encoder.recycle(row.body);
+            folder.fold_new(connection, place, kind, entry, cells)?;
+            meta.entries += 1;
         }
-        let place = Place { at: row.at, who: row.who, what: row.what };
-        let kind = row.kind;
-        self.folder.fold_new(&self.connection, place, kind, entry, cells)?;
-        self.meta.entries += 1;
         Ok(())
     }
 
@@ -255,6 +260,14 @@ impl Writer {
     pub(crate) fn is_kept(&self, at: i64) -> bool {
         self.meta.cutoff.is_none_or(|cutoff| at >= cutoff)
     }
+}
+
+fn close(connection: &Connection, opens: &mut HashSet<i64>, identity: &Identity) -> Result<(), StoreError> {
+    let key = open_key(identity);
+    if opens.remove(&key) {
+        sealed::take_open(connection, key)?;
+    }
+    Ok(())
 }
 
 fn no_entry(seq: Seq) -> StoreError {
