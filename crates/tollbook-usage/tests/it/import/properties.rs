@@ -71,7 +71,7 @@ proptest! {
         order in Just((0..6usize).collect::<Vec<_>>()).prop_shuffle(), hours in -11..12i32, nulls in any::<bool>(),
     ) {
         let instant = now().to_string();
-        let zoned = jiff::Timestamp::from_second(now().as_second() + i64::from(hours) * 3_600).unwrap().to_string();
+        let zoned = tollbook_types::Timestamp::from_second(now().as_second() + i64::from(hours) * 3_600).unwrap().to_string();
         let zoned = format!("{}{}{:02}:00", zoned.trim_end_matches('Z'), if hours < 0 { '-' } else { '+' }, hours.abs());
         let members = |at: &str| [
             r#""id":"x""#.to_owned(), format!(r#""occurred_at":"{at}""#), r#""provider":"openai""#.to_owned(),
