@@ -2,20 +2,20 @@
 //! a fold over the entries.
 
 use crate::fault::Db;
-use crate::fold::Folder;
+use crate::fold::{Folder, Place};
 use crate::identity::Index;
 use crate::meta::{Meta, zone_of};
 use crate::rollup::{Cell, Cells};
 use crate::row::{RawRow, row_columns, seq_value};
 use crate::sealed;
 use crate::sweep::{STEP, each_stored, ended, span};
-use crate::terms::{self, Shelves};
+use crate::terms::{self, Named, Shelves};
 use crate::touched::corrected;
 use crate::writer::count;
 use rusqlite::Connection;
 use std::collections::HashMap;
 use tollbook_store::{Audit, StoreError, Zone, entry_digest};
-use tollbook_types::Usage;
+use tollbook_types::{Entry, Usage};
 
 /// Problems that are told one by one.
 const PROBLEMS_MAX: usize = 200;
@@ -124,13 +124,17 @@ fn check_entries(
         if versions.remove(&row.seq).unwrap_or(0) != row.version {
             note(audit, format!("entry {} has not all its adjustments", row.seq));
         }
-        if let Err(error) = check_entry(connection, shelves, &row, tokens) {
+        let entry = row.entry(connection, shelves);
+        let checked = match &entry {
+            Ok(entry) => check_entry(connection, &row, entry, tokens),
+            Err(_) => Ok(()),
+        };
+        if let Err(error) = checked {
             note(audit, format!("entry {}: {error}", row.seq));
         }
-        let folded = corrected(connection, &mut folder, shelves, &row).and_then(|(event, place, state)| {
-            folder.fold(connection, place, &event, &state, &mut comparing.cells)
-        });
-        if let Err(error) = folded {
+        if let Err(error) = entry.and_then(|entry| {
+            fold_entry(connection, &mut folder, shelves, &row, &entry, &mut comparing.cells)
+        }) {
             note(audit, format!("entry {}: {error}", row.seq));
         }
     }
@@ -161,16 +165,35 @@ fn check_counts(connection: &Connection, meta: &Meta, audit: &mut Audit) -> Resu
     Ok(())
 }
 
+/// Adds the corrected state of an entry that was read to `cells`.
+fn fold_entry(
+    connection: &Connection,
+    folder: &mut Folder,
+    shelves: &mut Shelves,
+    row: &RawRow<'_>,
+    entry: &Entry,
+    cells: &mut Cells,
+) -> Result<(), StoreError> {
+    if row.version > 0 {
+        let (event, place, state) = corrected(connection, folder, shelves, row)?;
+        return folder.fold(connection, place, &event, &state, cells);
+    }
+    let named = |id, hash| Named { id, hash };
+    let who = named(row.who, shelves.who.get(connection, row.who)?.hash);
+    let what = named(row.what, shelves.what.get(connection, row.what)?.hash);
+    let kind = named(row.kind, shelves.kind.get(connection, row.kind)?.hash);
+    folder.fold_new(connection, Place { at: row.at, who, what }, kind, entry, cells)
+}
+
 /// Compares one entry with its digest, its columns with the entry, and looks it up by its ids.
 fn check_entry(
     connection: &Connection,
-    shelves: &mut Shelves,
     row: &RawRow<'_>,
+    entry: &Entry,
     tokens: (Option<i64>, Option<i64>),
 ) -> Result<(), StoreError> {
     let wrong = |what: &str| Err(StoreError::Corrupt(what.to_owned()));
-    let entry = row.entry(connection, shelves)?;
-    if entry_digest(row.seq, &entry) != row.digest {
+    if entry_digest(row.seq, entry) != row.digest {
         return wrong("it is not what its record's digest says");
     }
     let total = entry.event.usage.as_ref().map(Usage::total);
@@ -183,11 +206,11 @@ fn check_entry(
         return wrong("its token columns are not its tokens");
     }
     let seq = seq_value(row.seq)?;
-    if !Index::Identities.records(connection, &entry.event.id)?.contains(&seq) {
+    if !Index::Identities.has(connection, &entry.event.id, seq)? {
         return wrong("it cannot be found by its id");
     }
     if let Some(response) = &entry.event.provider_response_id
-        && !Index::Responses.records(connection, response)?.contains(&seq)
+        && !Index::Responses.has(connection, response, seq)?
     {
         return wrong("it cannot be found by its response id");
     }

@@ -4,6 +4,7 @@
 use crate::amount;
 use crate::fault::Db;
 use crate::terms::Shelves;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -78,6 +79,8 @@ fn prepare(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "trusted_schema", false).db()?;
     connection.pragma_update(None, "cell_size_check", true).db()?;
     connection.pragma_update(None, "temp_store", "MEMORY").db()?;
+    // Else every new value of a parameter may have a statement planned anew, at ten times its cost.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).db()?;
     amount::register(connection).db()
 }
 

@@ -57,6 +57,16 @@ impl Index {
         Ok(records)
     }
 
+    /// Whether a record can be found by an id.
+    pub(crate) fn has(self, connection: &Connection, id: &str, seq: i64) -> Result<bool, StoreError> {
+        let main = match self {
+            Index::Identities => "SELECT 1 FROM identities WHERE key = ?1 AND seq = ?2",
+            Index::Responses => "SELECT 1 FROM responses WHERE key = ?1 AND seq = ?2",
+        };
+        let is_main = connection.prepare_cached(main).db()?.exists([local_key(id), seq]).db()?;
+        Ok(is_main || self.records(connection, id)?.contains(&seq))
+    }
+
     /// Takes a record out.
     pub(crate) fn drop(self, connection: &Connection, id: &str, seq: i64) -> Result<(), StoreError> {
         let key = local_key(id);

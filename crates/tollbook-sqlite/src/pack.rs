@@ -133,20 +133,33 @@ pub(crate) fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
     if bytes.len() != 36 {
         return None;
     }
-    let mut uuid = [0; 16];
-    let mut filled = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            if *byte != b'-' {
-                return None;
-            }
-            continue;
-        }
-        uuid[filled / 2] = uuid[filled / 2] << 4 | hex_value(*byte)?;
-        filled += 1;
+    if [8, 13, 18, 23].iter().any(|at| bytes[*at] != b'-') {
+        return None;
     }
-    Some(uuid)
+    /// Where the pairs of digits stand.
+    const PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+    let mut uuid = [0; 16];
+    let mut wrong = 0;
+    for (byte, at) in uuid.iter_mut().zip(PAIRS) {
+        let [high, low] = [bytes[at], bytes[at + 1]].map(|digit| DIGITS[usize::from(digit)]);
+        wrong |= high | low;
+        *byte = high << 4 | low & 15;
+    }
+    (wrong < 16).then_some(uuid)
 }
+
+/// By byte: the value of a lower-case hexadecimal digit, or 255.
+const DIGITS: [u8; 256] = {
+    let mut digits = [255; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if let Some(value) = hex_value(byte as u8) {
+            digits[byte] = value;
+        }
+        byte += 1;
+    }
+    digits
+};
 
 /// The canonical form of a UUID.
 pub(crate) fn uuid_text(uuid: &[u8; 16]) -> String {
