@@ -223,11 +223,12 @@ pub struct SettleArgs {
 pub enum ExportFormat {
     Csv,
     Jsonl,
+    Parquet,
 }
 
 #[derive(Args, Debug)]
 pub struct ExportArgs {
-    /// The file's format
+    /// The file's format; parquet needs -o, and a build with the feature `parquet`
     #[arg(long, value_enum, default_value = "csv")]
     pub format: ExportFormat,
     /// Where to [default: stdout]

@@ -6,6 +6,7 @@ mod bad_input;
 mod books;
 mod configuration;
 mod crash;
+mod exports;
 mod figures;
 mod output;
 mod processes;
