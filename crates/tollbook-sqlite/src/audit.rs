@@ -14,9 +14,8 @@ use crate::touched::corrected;
 use crate::writer::count;
 use rusqlite::Connection;
 use std::collections::HashMap;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use tollbook_store::{Audit, StoreError, Zone, entry_digest};
-use tollbook_types::{Digest, Entry, Seq, Usage};
+use tollbook_types::{Entry, Usage};
 
 /// Problems that are told one by one.
 const PROBLEMS_MAX: usize = 200;
@@ -99,50 +98,13 @@ fn check_documents(connection: &Connection, audit: &mut Audit) -> Result<HashMap
     Ok(versions)
 }
 
-/// An entry as it was read, and the digest beside it.
-type Read = (Seq, Digest, Entry);
-
-/// Entries that are handed over at once.
-const HANDED_OVER: usize = 256;
-
-/// Reads and folds the entries here; their digests, half of the work, are made on another thread.
 fn check_entries(
-    connection: &Connection,
-    shelves: &mut Shelves,
-    meta: &Meta,
-    versions: HashMap<u64, i64>,
-    audit: &mut Audit,
-) -> Result<(), StoreError> {
-    let (hand_over, received) = sync_channel::<Vec<Read>>(4);
-    std::thread::scope(|scope| {
-        let digests = scope.spawn(move || {
-            let read = received.into_iter().flatten();
-            let wrong = read.filter(|(seq, digest, entry)| entry_digest(*seq, entry) != *digest);
-            wrong.map(|(seq, ..)| seq).collect::<Vec<Seq>>()
-        });
-        let read = read_entries(connection, shelves, meta, versions, audit, &hand_over);
-        drop(hand_over);
-        let wrong = digests.join().map_err(|_| StoreError::Io("making digests failed".to_owned()))?;
-        for seq in wrong {
-            note(
-                audit,
-                format!("entry {seq}: the store is damaged: it is not what its record's digest says"),
-            );
-        }
-        read
-    })?;
-    check_counts(connection, meta, audit)
-}
-
-fn read_entries(
     connection: &Connection,
     shelves: &mut Shelves,
     meta: &Meta,
     mut versions: HashMap<u64, i64>,
     audit: &mut Audit,
-    hand_over: &SyncSender<Vec<Read>>,
 ) -> Result<(), StoreError> {
-    let mut waiting = Vec::with_capacity(HANDED_OVER);
     let zone = zone_of(&meta.time_zone)?;
     let mut folder = Folder::new(zone.clone());
     folder.interner.read_only = true;
@@ -162,31 +124,25 @@ fn read_entries(
         if versions.remove(&row.seq).unwrap_or(0) != row.version {
             note(audit, format!("entry {} has not all its adjustments", row.seq));
         }
-        let entry = match row.entry(connection, shelves) {
-            Ok(entry) => entry,
-            Err(error) => {
-                note(audit, format!("entry {}: {error}", row.seq));
-                continue;
-            }
+        let entry = row.entry(connection, shelves);
+        let checked = match &entry {
+            Ok(entry) => check_entry(connection, &row, entry, tokens),
+            Err(_) => Ok(()),
         };
-        let folded = fold_entry(connection, &mut folder, shelves, &row, &entry, &mut comparing.cells);
-        for checked in [check_entry(connection, row.seq, &entry, tokens), folded] {
-            if let Err(error) = checked {
-                note(audit, format!("entry {}: {error}", row.seq));
-            }
+        if let Err(error) = checked {
+            note(audit, format!("entry {}: {error}", row.seq));
         }
-        waiting.push((row.seq, row.digest, entry));
-        if waiting.len() == HANDED_OVER {
-            // Nobody takes it only after a panic, which the end of the thread tells.
-            let _ = hand_over.send(std::mem::replace(&mut waiting, Vec::with_capacity(HANDED_OVER)));
+        if let Err(error) = entry.and_then(|entry| {
+            fold_entry(connection, &mut folder, shelves, &row, &entry, &mut comparing.cells)
+        }) {
+            note(audit, format!("entry {}: {error}", row.seq));
         }
     }
-    let _ = hand_over.send(waiting);
     comparing.settle(shelves, i64::MAX, audit)?;
     for entry in versions.into_keys() {
         note(audit, format!("an adjustment is of entry {entry}, which is not there"));
     }
-    Ok(())
+    check_counts(connection, meta, audit)
 }
 
 fn check_counts(connection: &Connection, meta: &Meta, audit: &mut Audit) -> Result<(), StoreError> {
@@ -229,14 +185,17 @@ fn fold_entry(
     folder.fold_new(connection, Place { at: row.at, who, what }, kind, entry, cells)
 }
 
-/// Compares the columns of one entry with it, and looks it up by its ids.
+/// Compares one entry with its digest, its columns with the entry, and looks it up by its ids.
 fn check_entry(
     connection: &Connection,
-    seq: Seq,
+    row: &RawRow<'_>,
     entry: &Entry,
     tokens: (Option<i64>, Option<i64>),
 ) -> Result<(), StoreError> {
     let wrong = |what: &str| Err(StoreError::Corrupt(what.to_owned()));
+    if entry_digest(row.seq, entry) != row.digest {
+        return wrong("it is not what its record's digest says");
+    }
     let total = entry.event.usage.as_ref().map(Usage::total);
     let shown = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
     let expected = (
@@ -246,7 +205,7 @@ fn check_entry(
     if tokens != expected {
         return wrong("its token columns are not its tokens");
     }
-    let seq = seq_value(seq)?;
+    let seq = seq_value(row.seq)?;
     if !Index::Identities.has(connection, &entry.event.id, seq)? {
         return wrong("it cannot be found by its id");
     }
