@@ -129,7 +129,9 @@ impl Reader {
         if self.framing != Framing::Undecided {
             return self.read(bytes);
         }
-        let fresh = if self.sniffed.is_empty() { bytes.trim_ascii_start() } else { bytes };
+        // Blanks in front are no part of a text; a frame may begin with any byte.
+        let blank = self.sniffed.is_empty() && !self.told.aws;
+        let fresh = if blank { bytes.trim_ascii_start() } else { bytes };
         let (first, rest) = fresh.split_at(fresh.len().min(SNIFF_BYTES));
         if self.sniffed.is_empty()
             && let Some(framing) = framing(self.told, first)

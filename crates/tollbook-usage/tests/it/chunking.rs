@@ -102,3 +102,14 @@ fn byte_by_byte_is_no_exception() {
         assert_same(&answer, answer.body.chunks(1).collect());
     }
 }
+
+/// A frame may begin with bytes that are blanks in a text.
+#[test]
+fn blanks_in_front_of_frames_are_not_blanks() {
+    let body = b"\r\r\r\r\r\t\n\r\r\r\r\r\r\r\t\r\r\x03\r\r\x03".to_vec();
+    let answer =
+        Answer::new("bedrock", "/model/m/converse-stream", "m", "application/vnd.amazon.eventstream", body);
+    for size in 1..answer.body.len() {
+        assert_same(&answer, answer.body.chunks(size).collect());
+    }
+}
