@@ -136,7 +136,8 @@ pub fn nanos_each(count: usize, work: impl FnOnce()) -> f64 {
     (thread_nanos() - start) as f64 / count as f64
 }
 
-fn thread_nanos() -> i64 {
+/// Processor time of this thread.
+pub fn thread_nanos() -> i64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     now.tv_sec * 1_000_000_000 + now.tv_nsec
 }

@@ -2,7 +2,7 @@
 
 use crate::books::text;
 use crate::duck::Duck;
-use crate::figure::{Aim, Samples, Table, grouped, say, timed};
+use crate::figure::{Aim, Samples, Table, grouped, say, thread_nanos, timed};
 use crate::large::Large;
 use crate::run::Run;
 use crate::workload::{START_MICROS, ZONE};
@@ -33,6 +33,7 @@ pub fn measure(run: &Run, large: &Large, table: &mut Table) -> Result<(), String
     let asked = questions(store)?;
     let mut duck = Duck::start(run, large)?;
     let mut samples: Vec<(Samples, Samples, f64, bool)> = Vec::new();
+    let mut processor = vec![Samples::default(); asked.len()];
     for one in &asked {
         // The first time is told apart: it brings pages and combinations into memory.
         let (took, answer) = timed(|| ask(store, &one.question));
@@ -51,8 +52,10 @@ pub fn measure(run: &Run, large: &Large, table: &mut Table) -> Result<(), String
     }
     for round in 0..run.rounds.max(3) {
         for (nth, one) in asked.iter().enumerate() {
-            let mine = || -> Result<f64, String> {
+            let mut mine = || -> Result<f64, String> {
+                let start = thread_nanos();
                 let (took, done) = timed(|| ask(store, &one.question));
+                processor[nth].add((thread_nanos() - start) as f64 / 1e6);
                 done.map(|_| millis(took))
             };
             let first = if round % 2 == 0 { Some(mine()?) } else { None };
@@ -67,13 +70,13 @@ pub fn measure(run: &Run, large: &Large, table: &mut Table) -> Result<(), String
             samples[nth].0.add(took);
         }
     }
-    for (one, (mine, theirs, first, from_rollups)) in asked.iter().zip(samples) {
+    for ((one, (mine, theirs, first, from_rollups)), processor) in asked.iter().zip(samples).zip(processor) {
         let how = match (&one.question, from_rollups) {
             (Question::Sums(_), true) => ", from rollups",
             (Question::Sums(_), false) => ", from single calls",
             _ => "",
         };
-        let more = format!("first {first:.1} ms{how}");
+        let more = format!("{:.1} ms of processor time, first {first:.1} ms{how}", processor.median());
         let baseline = match (theirs.0.is_empty(), &duck) {
             (false, _) => format!("DuckDB {}", theirs.text(1, " ms")),
             (true, Some(_)) => "–".to_owned(),

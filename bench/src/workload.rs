@@ -149,6 +149,12 @@ impl Workload {
         self.ended(self.made)
     }
 
+    /// Goes on as if so many calls had been made.
+    pub fn after(mut self, made: u64) -> Workload {
+        self.made = made;
+        self
+    }
+
     /// Calls made.
     pub fn made(&self) -> u64 {
         self.made
@@ -305,7 +311,7 @@ fn answer(random: &mut Random, event: &mut Event, shape: Shape) {
     let mut meters = Meters::new();
     let raw = match shape {
         Shape::OpenAiChat => {
-            event.provider_response_id = Some(random.name("chatcmpl-", 29));
+            event.provider_response_id = Some(timed_name(random, "chatcmpl-", 29, event.occurred_at));
             event.conditions.insert("service_tier".to_owned(), "default".to_owned());
             meters.set(Meter::Input, input - cached);
             meters.set(Meter::CacheRead, cached);
@@ -321,7 +327,8 @@ fn answer(random: &mut Random, event: &mut Event, shape: Shape) {
             )
         }
         Shape::OpenAiResponses => {
-            event.provider_response_id = Some(random.name("resp_", 48));
+            let (high, middle, low) = (random.bits(), random.bits(), random.bits());
+            event.provider_response_id = Some(format!("resp_{high:016x}00{middle:016x}{low:016x}"));
             event.conditions.insert("service_tier".to_owned(), "default".to_owned());
             let reasoning = random.below(output + 1) / 64 * 64;
             meters.set(Meter::Input, input - cached);
@@ -337,7 +344,7 @@ fn answer(random: &mut Random, event: &mut Event, shape: Shape) {
             )
         }
         Shape::Anthropic => {
-            event.provider_response_id = Some(random.name("msg_01", 22));
+            event.provider_response_id = Some(timed_name(random, "msg_01", 22, event.occurred_at));
             event.conditions.insert("service_tier".to_owned(), "standard".to_owned());
             let written = if random.permille(250) { random.spread(1_024, 20_000) } else { 0 };
             meters.set(Meter::Input, input - cached);
@@ -401,4 +408,18 @@ fn answer(random: &mut Random, event: &mut Event, shape: Shape) {
     };
     event.usage = Some(Usage::one(meters));
     event.raw_usage = Some(raw);
+}
+
+/// A name that begins with its second, as the ids of OpenAI's chat and Anthropic's messages do. Those
+/// of others are as good as random.
+fn timed_name(random: &mut Random, prefix: &str, length: usize, at: Timestamp) -> String {
+    const SIGNS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let name = random.name("", length);
+    let mut seconds = at.as_second().unsigned_abs();
+    let mut head = [0; 6];
+    for sign in head.iter_mut().rev() {
+        *sign = SIGNS[(seconds % 62) as usize];
+        seconds /= 62;
+    }
+    format!("{prefix}{}{}", String::from_utf8_lossy(&head), &name[head.len()..])
 }
