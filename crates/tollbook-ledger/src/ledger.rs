@@ -21,6 +21,9 @@ use tollbook_types::{
 /// Records that may wait for the writer before those who wait for an answer are held back.
 const PENDING_MAX: usize = limits::GROUP_EVENTS_MAX * limits::QUEUE_GROUPS_MAX;
 
+/// Events that are rated and appended at once; a longer submission comes in such pieces.
+const PIECE_EVENTS: usize = 250;
+
 /// What "recorded" survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -232,18 +235,30 @@ impl Ledger {
         let book = self.book();
         let recorded_at = self.shared.clock.now();
         let cutoff_micros = self.shared.cutoff_micros.load(Ordering::Acquire);
-        let mut drafts = Vec::with_capacity(events.len());
-        let mut too_old = Vec::new();
-        for (index, event) in events.into_iter().enumerate() {
-            if event.occurred_at.as_microsecond() < cutoff_micros {
-                too_old.push(index);
-                continue;
+        let is_too_old = |event: &Event| event.occurred_at.as_microsecond() < cutoff_micros;
+        let too_old: Vec<usize> = events
+            .iter()
+            .enumerate()
+            .filter(|(_, event)| is_too_old(event))
+            .map(|(index, _)| index)
+            .collect();
+        let (ticket, answer) = ticket(events.len() - too_old.len());
+        let mut events = events.into_iter().filter(|event| !is_too_old(event));
+        let mut appended = 0;
+        loop {
+            // The writer works on a piece while the next one is rated.
+            let piece = events.by_ref().take(PIECE_EVENTS).map(|event| {
+                let Rated { rating, cards } = crate::rating::rate_event(&book, &event);
+                let entry = Arc::new(Entry { event, rating, recorded_at });
+                Draft::new(Kind::Event, &*entry, RecordBody::Event(entry.clone()), cards)
+            });
+            let piece = piece.collect::<Result<Vec<Draft>, LedgerError>>()?;
+            if piece.is_empty() {
+                break;
             }
-            let Rated { rating, cards } = crate::rating::rate_event(&book, &event);
-            let entry = Arc::new(Entry { event, rating, recorded_at });
-            drafts.push(Draft::new(Kind::Event, &*entry, RecordBody::Event(entry.clone()), cards)?);
+            appended += self.append_piece(piece, &ticket, appended)?;
         }
-        let mut outcomes = self.append_and_wait(drafts)?;
+        let mut outcomes = if appended == 0 { Vec::new() } else { wait(&answer)? };
         for index in too_old {
             outcomes.insert(index, Outcome::BeforeCutoff);
         }
@@ -372,14 +387,26 @@ impl Ledger {
             return Ok(Vec::new());
         }
         let (ticket, answer) = ticket(drafts.len());
-        {
-            let mut state = self.wait_for_room()?;
-            for (index, draft) in drafts.into_iter().enumerate() {
-                self.append_locked(&mut state, draft, Some((ticket.clone(), index)))?;
-            }
-        }
-        self.shared.wake.notify_one();
+        self.append_piece(drafts, &ticket, 0)?;
         wait(&answer)
+    }
+
+    /// Appends records that are answered on the ticket from place `first` on, and wakes the writer.
+    /// Returns how many.
+    fn append_piece(
+        &self,
+        drafts: Vec<Draft>,
+        ticket: &Arc<Ticket>,
+        first: usize,
+    ) -> Result<usize, LedgerError> {
+        let count = drafts.len();
+        let mut state = self.wait_for_room()?;
+        for (index, draft) in drafts.into_iter().enumerate() {
+            self.append_locked(&mut state, draft, Some((ticket.clone(), first + index)))?;
+        }
+        drop(state);
+        self.shared.wake.notify_one();
+        Ok(count)
     }
 
     fn wait_for_room(&self) -> Result<MutexGuard<'_, Guarded>, LedgerError> {
