@@ -12,10 +12,17 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tollbook-store", &["tollbook-types"]),
     ("tollbook-sqlite", &["tollbook-store", "tollbook-types"]),
     ("tollbook-ledger", &["tollbook-pricing", "tollbook-store", "tollbook-types"]),
+    ("tollbook-gateway", &["tollbook-ledger", "tollbook-types", "tollbook-usage"]),
+    (
+        "tollbook-api",
+        &["tollbook-ledger", "tollbook-pricing", "tollbook-store", "tollbook-types", "tollbook-usage"],
+    ),
     ("tollbook-testkit", &["tollbook-store", "tollbook-types"]),
     (
         "tollbook",
         &[
+            "tollbook-api",
+            "tollbook-gateway",
             "tollbook-ledger",
             "tollbook-pricing",
             "tollbook-sqlite",
@@ -31,6 +38,8 @@ const TEST_EDGES: &[(&str, &[&str])] = &[
     ("tollbook-store", &["tollbook-testkit"]),
     ("tollbook-sqlite", &["tollbook-testkit", "tollbook-store"]),
     ("tollbook-ledger", &["tollbook-sqlite", "tollbook-testkit", "tollbook-store"]),
+    ("tollbook-gateway", &["tollbook-sqlite", "tollbook-store", "tollbook-pricing", "tollbook-testkit"]),
+    ("tollbook-api", &["tollbook-sqlite", "tollbook-testkit"]),
     ("tollbook", &["tollbook-testkit"]),
 ];
 
