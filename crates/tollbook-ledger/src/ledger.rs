@@ -4,6 +4,7 @@ use crate::dir::{DataDir, DirLock};
 use crate::error::LedgerError;
 use crate::journal::record::{ControlBody, GapBody, Kind};
 use crate::journal::{self, Journal, Survey};
+use crate::keys::Keys;
 use crate::rating::{Card, Rated};
 use crate::resolve::{Outcome, Record, RecordBody};
 use crate::writer::{self, Pending, Queue, Ticket};
@@ -128,6 +129,7 @@ impl Shared {
 pub struct Ledger {
     shared: Arc<Shared>,
     book: RwLock<Arc<Book>>,
+    keys: Keys,
     writer: Option<JoinHandle<()>>,
     _lock: DirLock,
 }
@@ -194,7 +196,8 @@ impl Ledger {
             .name("ledger-writer".to_owned())
             .spawn(move || writer::run_guarded(&for_writer))
             .map_err(|error| LedgerError::Invalid(format!("the writer thread could not start: {error}")))?;
-        let ledger = Ledger { shared, book: RwLock::new(book), writer: Some(writer), _lock: lock };
+        let keys = Keys::load(shared.store.as_ref())?;
+        let ledger = Ledger { shared, book: RwLock::new(book), keys, writer: Some(writer), _lock: lock };
         report.interrupted = ledger.end_open_calls()?;
         // Housekeeping that cannot be done now is done another time; people should know why.
         if let Err(error) = ledger.trim_journal() {
@@ -225,6 +228,10 @@ impl Ledger {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    pub(crate) fn key_state(&self) -> &Keys {
+        &self.keys
     }
 
     /// Records events and waits until they are durable and visible to every query. The outcomes are

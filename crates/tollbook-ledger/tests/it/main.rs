@@ -6,6 +6,7 @@ mod corrections;
 mod disk;
 mod flips;
 mod full_disk;
+mod keys;
 mod kill;
 mod open_calls;
 mod outcomes;

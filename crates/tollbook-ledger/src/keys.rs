@@ -1,0 +1,264 @@
+//! Keys: made, revoked and looked up. A key is a document like any other; its text is shown once
+//! and kept nowhere, only the text's digest is.
+//!
+//! A presented text is looked up by its digest in a hash map. That needs no comparison in constant
+//! time: what is compared depends on the text only through SHA-256, so its timing tells nothing that
+//! brings a guess nearer to one of 2²⁵⁶ texts.
+
+use crate::error::LedgerError;
+use crate::ledger::Ledger;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tollbook_store::{Control, ControlStore};
+use tollbook_types::{Attribution, Digest, KEY_START, Key, Role, Timestamp, limits};
+
+/// Where the documents are.
+const DOCUMENTS: &str = "key/";
+/// Random bytes in a text.
+const SECRET_BYTES: usize = 32;
+/// Characters of the random part that are kept, to recognise a key by.
+const PREFIX_CHARS: usize = 8;
+/// A longer text is no key, whatever it is.
+const TEXT_BYTES_MAX: usize = 512;
+/// A text chosen by people must have so many bytes to be taken for a key.
+const LOCAL_BYTES_MIN: usize = 16;
+
+/// A key that is to be made.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// For people.
+    pub name: String,
+    /// What it may do; at least one.
+    pub roles: Vec<Role>,
+    /// Attribution that it always has. A member's key must name the user.
+    pub binding: Attribution,
+    /// The first instant at which it is of no use any more.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Every key at one moment. Later changes make a new ring.
+#[derive(Debug, Default)]
+pub struct KeyRing {
+    recorded: Vec<Arc<Key>>,
+    /// Keys of this process only: never recorded, never listed.
+    local: Vec<Arc<Key>>,
+    by_hash: HashMap<Digest, Arc<Key>>,
+}
+
+impl KeyRing {
+    /// The key with this text, if there is one and it is neither revoked nor expired.
+    pub fn find(&self, presented: &str, now: Timestamp) -> Option<Arc<Key>> {
+        if presented.len() > TEXT_BYTES_MAX {
+            return None;
+        }
+        let key = self.by_hash.get(&Digest::of(presented.as_bytes()))?;
+        key.is_good(now).then(|| key.clone())
+    }
+
+    /// Every recorded key, also those that are of no use any more, oldest first.
+    pub fn list(&self) -> impl Iterator<Item = &Arc<Key>> {
+        self.recorded.iter()
+    }
+
+    /// The recorded key with this id.
+    pub fn get(&self, id: &str) -> Option<&Arc<Key>> {
+        self.recorded.iter().find(|key| key.id == id)
+    }
+
+    fn new(mut recorded: Vec<Arc<Key>>, local: Vec<Arc<Key>>) -> KeyRing {
+        recorded.sort_by(|left, right| (left.created_at, &left.id).cmp(&(right.created_at, &right.id)));
+        let by_hash = recorded.iter().chain(&local).map(|key| (key.hash, key.clone())).collect();
+        KeyRing { recorded, local, by_hash }
+    }
+}
+
+/// The ring in force, and who may change it.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    ring: RwLock<Arc<KeyRing>>,
+    /// Held from reading a key to writing its next version, so that no change undoes another.
+    changing: Mutex<()>,
+}
+
+impl Keys {
+    /// The ring of what the store has.
+    pub fn load(store: &(impl ControlStore + ?Sized)) -> Result<Keys, LedgerError> {
+        let ring = KeyRing::new(recorded(store)?, Vec::new());
+        Ok(Keys { ring: RwLock::new(Arc::new(ring)), changing: Mutex::default() })
+    }
+
+    fn ring(&self) -> Arc<KeyRing> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, ring: KeyRing) {
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+    }
+
+    fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ledger {
+    /// The keys at this moment.
+    pub fn keys(&self) -> Arc<KeyRing> {
+        self.key_state().ring()
+    }
+
+    /// Makes and records a key. Its text is returned this once and can never be had again.
+    pub fn create_key(&self, new: NewKey) -> Result<(Key, String), LedgerError> {
+        check(&new)?;
+        let now = self.shared().clock.now();
+        let text = new_text()?;
+        let key = Key {
+            id: new_id(now)?,
+            name: new.name,
+            roles: new.roles,
+            prefix: prefix(&text),
+            hash: Digest::of(text.as_bytes()),
+            binding: new.binding,
+            created_at: now,
+            expires_at: new.expires_at,
+            revoked_at: None,
+        };
+        let _changing = self.key_state().change();
+        self.write_key(&key)?;
+        Ok((key, text))
+    }
+
+    /// Ends a key for good; on return it opens nothing any more. `None` when there is none with this
+    /// id. A key that has ended already keeps its instant.
+    pub fn revoke_key(&self, id: &str) -> Result<Option<Key>, LedgerError> {
+        let _changing = self.key_state().change();
+        let ring = self.keys();
+        let Some(known) = ring.get(id) else { return Ok(None) };
+        if known.revoked_at.is_some() {
+            return Ok(Some((**known).clone()));
+        }
+        let revoked = Key { revoked_at: Some(self.shared().clock.now()), ..(**known).clone() };
+        self.write_key(&revoked)?;
+        Ok(Some(revoked))
+    }
+
+    /// Gives a key another text, which is returned this once; the old text is of no use from then
+    /// on. `None` when there is no key with this id, or it has been revoked.
+    pub fn rotate_key(&self, id: &str) -> Result<Option<(Key, String)>, LedgerError> {
+        let _changing = self.key_state().change();
+        let ring = self.keys();
+        let Some(known) = ring.get(id).filter(|key| key.revoked_at.is_none()) else { return Ok(None) };
+        let text = new_text()?;
+        let hash = Digest::of(text.as_bytes());
+        let key = Key { prefix: prefix(&text), hash, ..(**known).clone() };
+        self.write_key(&key)?;
+        Ok(Some((key, text)))
+    }
+
+    /// Takes a text for an admin's key as long as this process runs. It is never recorded.
+    pub fn trust_local(&self, name: &str, text: &str) -> Result<(), LedgerError> {
+        if !(LOCAL_BYTES_MIN..=TEXT_BYTES_MAX).contains(&text.len()) {
+            return Err(LedgerError::Invalid(format!(
+                "the {name} key must have {LOCAL_BYTES_MIN} to {TEXT_BYTES_MAX} characters"
+            )));
+        }
+        let _changing = self.key_state().change();
+        let ring = self.keys();
+        let key = Key {
+            id: format!("key_{name}"),
+            name: name.to_owned(),
+            roles: vec![Role::Admin],
+            prefix: String::new(),
+            hash: Digest::of(text.as_bytes()),
+            binding: Attribution::default(),
+            created_at: self.shared().clock.now(),
+            expires_at: None,
+            revoked_at: None,
+        };
+        let local = ring.local.iter().cloned().chain([Arc::new(key)]).collect();
+        self.key_state().set(KeyRing::new(ring.recorded.clone(), local));
+        Ok(())
+    }
+
+    /// Records a key's next version, and puts what is recorded then in force.
+    fn write_key(&self, key: &Key) -> Result<(), LedgerError> {
+        let body = serde_json::to_string(key).map_err(|error| LedgerError::Invalid(error.to_string()))?;
+        self.control(&format!("{DOCUMENTS}{}", key.id), Some(body))?;
+        let local = self.keys().local.clone();
+        self.key_state().set(KeyRing::new(recorded(self.store().as_ref())?, local));
+        Ok(())
+    }
+}
+
+/// A new text for a key that this process makes up itself, such as a token for its own machine.
+pub fn new_text() -> Result<String, LedgerError> {
+    let mut secret = [0; SECRET_BYTES];
+    random(&mut secret)?;
+    Ok(format!("{KEY_START}{}", data_encoding::BASE32_NOPAD.encode(&secret).to_ascii_lowercase()))
+}
+
+fn new_id(now: Timestamp) -> Result<String, LedgerError> {
+    let mut bytes = [0; 10];
+    random(&mut bytes)?;
+    let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    let id = uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid();
+    Ok(format!("key_{}", id.simple()))
+}
+
+fn random(bytes: &mut [u8]) -> Result<(), LedgerError> {
+    getrandom::fill(bytes)
+        .map_err(|error| LedgerError::Invalid(format!("the system gives no random bytes: {error}")))
+}
+
+fn prefix(text: &str) -> String {
+    text.chars().take(KEY_START.len() + PREFIX_CHARS).collect()
+}
+
+fn recorded(store: &(impl ControlStore + ?Sized)) -> Result<Vec<Arc<Key>>, LedgerError> {
+    let read = |control: Control| -> Result<Option<Arc<Key>>, LedgerError> {
+        let Some(body) = control.body else { return Ok(None) };
+        let key = serde_json::from_str(&body).map_err(|error| {
+            // A key that is left out would be one that cannot be revoked either.
+            LedgerError::Invalid(format!("the document {} cannot be read: {error}", control.key))
+        })?;
+        Ok(Some(Arc::new(key)))
+    };
+    store.controls(DOCUMENTS)?.into_iter().filter_map(|control| read(control).transpose()).collect()
+}
+
+fn check(new: &NewKey) -> Result<(), LedgerError> {
+    let invalid = |text: String| Err(LedgerError::Invalid(text));
+    if new.roles.is_empty() {
+        return invalid("a key has at least one role".to_owned());
+    }
+    if new.roles.contains(&Role::Member) && new.binding.user.is_none() {
+        return invalid("a member's key names its user".to_owned());
+    }
+    let binding = &new.binding;
+    if binding.key.is_some() || binding.metadata.is_some() {
+        return invalid("a key is bound to neither a key nor metadata".to_owned());
+    }
+    if binding.tags.len() > limits::TAGS_MAX {
+        return invalid(format!("a key is bound to at most {} tags", limits::TAGS_MAX));
+    }
+    let names = [
+        &binding.project,
+        &binding.customer,
+        &binding.user,
+        &binding.agent,
+        &binding.agent_name,
+        &binding.operation,
+        &binding.operation_id,
+        &binding.session,
+    ];
+    let names = names.into_iter().flatten().chain([&new.name]);
+    let tags = binding.tags.iter().flat_map(|(name, value)| [name, value]);
+    for name in names.chain(tags) {
+        if name.is_empty() || name.len() > limits::NAME_BYTES_MAX || name.chars().any(char::is_control) {
+            return invalid(format!(
+                "names have 1 to {} bytes and no control characters",
+                limits::NAME_BYTES_MAX
+            ));
+        }
+    }
+    Ok(())
+}
