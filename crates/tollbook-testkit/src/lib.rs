@@ -1,4 +1,5 @@
-//! Helpers for tests: a clock that stands still, seeded workloads, a dumb model of a ledger.
+//! Helpers for tests: a clock that stands still, seeded workloads, a dumb model of a ledger, a
+//! stand-in for a provider.
 //!
 //! Nothing here may become a dependency of anything but tests, and nothing here may read a wall
 //! clock or draw a number that a seed does not give.
@@ -6,6 +7,7 @@
 mod clock;
 mod model;
 mod traffic;
+pub mod upstream;
 
 pub use clock::ManualClock;
 pub use model::{LedgerModel, Totals, Verdict};
