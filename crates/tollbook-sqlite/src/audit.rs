@@ -5,10 +5,10 @@ use crate::fault::Db;
 use crate::fold::{Folder, Place};
 use crate::identity::Index;
 use crate::meta::{Meta, zone_of};
-use crate::rollup::{Cell, Cells};
+use crate::rollup::{Cell, Cells, with_coarser};
 use crate::row::{RawRow, row_columns, seq_value};
 use crate::sealed;
-use crate::sweep::{STEP, each_stored, ended, span};
+use crate::sweep::{STEP, each_stored, ended};
 use crate::terms::{self, Named, Shelves};
 use crate::touched::corrected;
 use crate::writer::count;
@@ -132,8 +132,11 @@ fn check_entries(
         if let Err(error) = checked {
             note(audit, format!("entry {}: {error}", row.seq));
         }
+        // Later entries the rollups do not count yet.
+        let is_rolled = seq_value(row.seq)? <= meta.rolled;
         if let Err(error) = entry.and_then(|entry| {
-            fold_entry(connection, &mut folder, shelves, &row, &entry, &mut comparing.cells)
+            let cells = &mut comparing.cells;
+            if is_rolled { fold_entry(connection, &mut folder, shelves, &row, &entry, cells) } else { Ok(()) }
         }) {
             note(audit, format!("entry {}: {error}", row.seq));
         }
@@ -229,12 +232,12 @@ struct Comparing<'a> {
 
 impl Comparing<'_> {
     fn settle(&mut self, shelves: &mut Shelves, upto: i64, audit: &mut Audit) -> Result<(), StoreError> {
-        let mut folded = ended(&mut self.cells, upto, &self.zone)?;
+        let mut folded = with_coarser(ended(&mut self.cells, upto, &self.zone)?)?;
         let (zone, cutoff) = (&self.zone, self.cutoff);
         // What reaches before the cut-off has lost entries: nothing to compare it with.
         let is_kept = |cell: &Cell| match cutoff {
             None => true,
-            Some(cutoff) => span(cell, zone).is_ok_and(|span| span.0 >= cutoff),
+            Some(cutoff) => cell.span(zone).is_ok_and(|span| span.0 >= cutoff),
         };
         each_stored(self.connection, shelves, (self.settled, upto), |read| {
             audit.rollup_rows += 1;

@@ -6,8 +6,9 @@
 use crate::encode::Encoder;
 use crate::fault::Db;
 use crate::quick::QuickMap;
-use crate::rollup::{Cell, Cells, MICROS_PER_HOUR, MICROS_PER_QUARTER, Sums};
+use crate::rollup::{Cell, Cells, Rollup, Unit};
 use crate::row::{empty_state, instant, micros};
+use crate::sums::Sums;
 use crate::terms::{Call, Frame, Interner, Model, Named, Project};
 use rusqlite::{Connection, params};
 use tollbook_store::fold::call_measures;
@@ -74,7 +75,7 @@ impl Folder {
         Ok(self.day.0)
     }
 
-    /// Adds a new entry to `cells`.
+    /// Adds a new entry to `cells`: to those that entries make themselves, not to coarser ones.
     pub(crate) fn fold_new(
         &mut self,
         connection: &Connection,
@@ -217,10 +218,10 @@ impl Stand {
     ) -> Result<(), StoreError> {
         let Stand { place: Place { at, who, what }, project, day } = self;
         let sums = Sums::of(measures);
-        let (hour, quarter) = (at.div_euclid(MICROS_PER_HOUR), at.div_euclid(MICROS_PER_QUARTER));
-        cells.entry(Cell::Hour { hour, model }).or_default().add(&sums)?;
-        cells.entry(Cell::Quarter { quarter, project, model }).or_default().add(&sums)?;
-        cells.entry(Cell::Day { day, who, what, call }).or_default().add(&sums)
+        let quarter = at.div_euclid(Unit::Quarter.micros());
+        let by_model = Cell { rollup: Rollup::Quarters, at: quarter, by: [project, model, Named::default()] };
+        cells.entry(by_model).or_default().add(&sums)?;
+        cells.entry(Cell { rollup: Rollup::Days, at: day, by: [who, what, call] }).or_default().add(&sums)
     }
 }
 

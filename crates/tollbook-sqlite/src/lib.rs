@@ -1,8 +1,8 @@
 //! The SQLite back end: a whole [`tollbook_store::Store`] in one file.
 //!
 //! One connection writes, a few read beside it. Rows are compact: what calls have in common is
-//! stored once ([`terms`]), the rest is packed ([`row`]), and rollups are kept in the same
-//! transaction ([`rollup`]). The journal is what survives a power loss, so commits do not wait for
+//! stored once ([`terms`]), the rest is packed ([`row`]); rollups ([`rollup`]) count all but the
+//! newest calls, which are added when somebody asks ([`pending`]). The journal is what survives a power loss, so commits do not wait for
 //! the disk; [`SqliteStore::sync`](tollbook_store::EventStore::sync) does. This crate must never
 //! know HTTP, how a price is made, or the journal's files.
 
@@ -19,6 +19,7 @@ mod meta;
 mod money_pack;
 mod pack;
 mod parts;
+mod pending;
 mod plan;
 mod quick;
 mod rollup;
@@ -26,6 +27,7 @@ mod row;
 mod schema;
 mod sealed;
 mod store;
+mod sums;
 mod sweep;
 mod template;
 mod terms;

@@ -12,6 +12,8 @@ use tollbook_types::Seq;
 pub(crate) struct Meta {
     pub ledger_id: String,
     pub applied: i64,
+    /// The position up to which the rollups count.
+    pub rolled: i64,
     pub entries: i64,
     /// Microseconds.
     pub cutoff: Option<i64>,
@@ -21,17 +23,18 @@ pub(crate) struct Meta {
 
 impl Meta {
     pub(crate) fn load(connection: &Connection) -> Result<Option<Meta>, StoreError> {
-        let sql = "SELECT ledger_id, applied, entries, cutoff, time_zone, sum FROM meta WHERE id = 1";
+        let sql = "SELECT ledger_id, applied, rolled, entries, cutoff, time_zone, sum FROM meta WHERE id = 1";
         let mut statement = connection.prepare_cached(sql).db()?;
         let found = statement.query_row([], |row| {
             let meta = Meta {
                 ledger_id: row.get(0)?,
                 applied: row.get(1)?,
-                entries: row.get(2)?,
-                cutoff: row.get(3)?,
-                time_zone: row.get(4)?,
+                rolled: row.get(2)?,
+                entries: row.get(3)?,
+                cutoff: row.get(4)?,
+                time_zone: row.get(5)?,
             };
-            Ok((meta, row.get::<_, i64>(5)?))
+            Ok((meta, row.get::<_, i64>(6)?))
         });
         match found.optional().db()? {
             None => Ok(None),
@@ -47,11 +50,11 @@ impl Meta {
     }
 
     pub(crate) fn save(&self, connection: &Connection) -> Result<(), StoreError> {
-        let sql = "INSERT INTO meta (id, ledger_id, applied, entries, cutoff, time_zone, sum)
-            VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)
-            ON CONFLICT (id) DO UPDATE SET applied = ?2, entries = ?3, cutoff = ?4, time_zone = ?5, sum = ?6";
-        let values =
-            params![self.ledger_id, self.applied, self.entries, self.cutoff, self.time_zone, self.sum()];
+        let sql =
+            "INSERT OR REPLACE INTO meta (id, ledger_id, applied, rolled, entries, cutoff, time_zone, sum)
+            VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let Meta { ledger_id, applied, rolled, entries, cutoff, time_zone } = self;
+        let values = params![ledger_id, applied, rolled, entries, cutoff, time_zone, self.sum()];
         connection.prepare_cached(sql).db()?.execute(values).db()?;
         Ok(())
     }
@@ -61,6 +64,7 @@ impl Meta {
         checksum(&[
             self.ledger_id.as_bytes(),
             &self.applied.to_le_bytes(),
+            &self.rolled.to_le_bytes(),
             &self.entries.to_le_bytes(),
             &cutoff,
             self.time_zone.as_bytes(),

@@ -6,18 +6,10 @@
 
 use crate::fold::day_span;
 use crate::parts::{Home, home};
-use crate::rollup::{MICROS_PER_HOUR, MICROS_PER_QUARTER};
+use crate::rollup::{Rollup, Unit};
 use crate::row::{instant, micros};
 use tollbook_store::{Dimension, Interval, StoreError, UsageQuery, Zone, bucket_end, bucket_start};
 use tollbook_types::{TimeRange, Timestamp};
-
-/// A rollup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    Hours,
-    Quarters,
-    Days,
-}
 
 /// A half-open stretch of microseconds.
 pub(crate) type Span = (i64, i64);
@@ -33,49 +25,61 @@ pub(crate) fn span_of(range: TimeRange) -> Span {
 }
 
 /// The rollup that answers best, if any can.
-pub(crate) fn choose(query: &UsageQuery, (from, to): Span, zone: &Zone) -> Option<Source> {
+pub(crate) fn choose(
+    query: &UsageQuery,
+    (from, to): Span,
+    zone: &Zone,
+) -> Result<Option<Rollup>, StoreError> {
     let filtered = query.filters.iter().map(|filter| &filter.dimension);
     let asked = || query.group_by.iter().chain(filtered.clone());
     if asked().any(|d| home(d) == Home::Own || *d == Dimension::AgentName) {
-        return None;
+        return Ok(None);
     }
-    let by_model = asked().all(|d| matches!(d, Dimension::Provider | Dimension::Model));
-    let by_project =
-        asked().all(|d| matches!(d, Dimension::Provider | Dimension::Model | Dimension::Project));
-    let meets = |unit: i64| {
+    let of_model = |d: &Dimension| matches!(d, Dimension::Provider | Dimension::Model);
+    let by_model = asked().all(of_model);
+    let by_project = asked().all(|d| of_model(d) || *d == Dimension::Project);
+    let days = match () {
+        () if asked().all(|d| home(d) == Home::Who) => Rollup::DayAccounts,
+        () if asked().all(|d| home(d) != Home::Who) => Rollup::DayWorks,
+        () => Rollup::Days,
+    };
+    let meets = |unit: Unit| {
         let whole = |at: i64| {
             let offset = instant(at).map_or(0, |at| query.zone.to_offset(at).seconds());
-            (i64::from(offset) * 1_000_000) % unit == 0
+            (i64::from(offset) * 1_000_000) % unit.micros() == 0
         };
         query.interval == Interval::None || (whole(from) && whole(to))
     };
-    let same_zone = query.zone == *zone;
     let days_meet = match query.interval {
         Interval::None => true,
         Interval::Hour => false,
-        Interval::Day | Interval::Week | Interval::Month => same_zone,
+        Interval::Day | Interval::Week | Interval::Month => query.zone == *zone,
     };
-    if by_model && meets(MICROS_PER_HOUR) {
-        return Some(Source::Hours);
+    if by_model && meets(Unit::Hour) {
+        return Ok(Some(Rollup::Hours));
     }
-    if by_project && meets(MICROS_PER_QUARTER) {
-        return Some(Source::Quarters);
+    // Days have fewer rows than quarters, but the ends of a range may cut them.
+    let is_whole = cut(days, (from, to), zone)?.1.is_empty();
+    if days_meet && is_whole && days == Rollup::DayAccounts {
+        return Ok(Some(days));
     }
-    match query.interval {
-        _ if days_meet => Some(Source::Days),
-        _ if by_project => Some(Source::Quarters),
+    if by_project && meets(Unit::Quarter) {
+        return Ok(Some(Rollup::Quarters));
+    }
+    Ok(match query.interval {
+        _ if days_meet => Some(days),
+        _ if by_project => Some(Rollup::Quarters),
         // Only the days at the ends of weeks and months are cut.
-        Interval::Week | Interval::Month => Some(Source::Days),
+        Interval::Week | Interval::Month => Some(days),
         _ => None,
-    }
+    })
 }
 
 /// The stretch that whole rows of a rollup cover, and what is left of the range at its ends.
-pub(crate) fn cut(source: Source, (from, to): Span, zone: &Zone) -> Result<(Span, Vec<Span>), StoreError> {
-    let floor = |at: i64| match source {
-        Source::Hours => Ok((at.div_euclid(MICROS_PER_HOUR) * MICROS_PER_HOUR, MICROS_PER_HOUR)),
-        Source::Quarters => Ok((at.div_euclid(MICROS_PER_QUARTER) * MICROS_PER_QUARTER, MICROS_PER_QUARTER)),
-        Source::Days => day_span(at, zone).map(|(start, end)| (start, end - start)),
+pub(crate) fn cut(rollup: Rollup, (from, to): Span, zone: &Zone) -> Result<(Span, Vec<Span>), StoreError> {
+    let floor = |at: i64| match rollup.shape().unit {
+        Unit::Day => day_span(at, zone).map(|(start, end)| (start, end - start)),
+        unit => Ok((unit.start(at.div_euclid(unit.micros())), unit.micros())),
     };
     let mut whole = (from, to);
     if from != i64::MIN {

@@ -1,221 +1,210 @@
-//! Rollups: sums that are kept up to date with the entries, in the same transaction.
+//! Rollups: sums that are kept up to date with the entries.
 //!
-//! * `hours`: UTC hour × provider and model;
-//! * `quarters`: UTC quarter of an hour × project × provider and model;
-//! * `days`: day of the store's zone × `who` × `what` × `call`.
+//! What there is of them is the table [`SHAPES`]: what time a row spans, and by which combinations
+//! it is. Two of them are made from entries; the others are coarser views of those two, so that a
+//! question reads few rows. Each row packs one [`Sums`] of the corrected state and ends with a
+//! checksum over its key, with the combinations resolved, and its sums.
 //!
-//! Each row packs one [`Sums`] of the corrected state and ends with a checksum over its key, with
-//! the combinations resolved, and its sums. What one call adds comes from
+//! Rows count the entries up to the position `rolled` in `meta`. What came after it is few, and
+//! whoever asks adds it: see [`crate::pending`]. What one call adds comes from
 //! [`tollbook_store::fold`]; this module must never decide that itself.
 
 use crate::fault::Db;
+use crate::fold::day_span;
 use crate::pack::{Packer, Unpacker, damaged};
 use crate::quick::QuickMap;
-use crate::terms::Named;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use crate::sums::Sums;
+use crate::terms::{Class, Named};
+use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use std::collections::hash_map::Entry;
-use tollbook_store::{Measures, StoreError};
-use tollbook_types::{Meter, Meters, Money};
+use std::sync::LazyLock;
+use tollbook_store::{StoreError, Zone};
 
-pub(crate) const MICROS_PER_HOUR: i64 = 3_600_000_000;
-pub(crate) const MICROS_PER_QUARTER: i64 = 900_000_000;
-const METERS: usize = 32;
-const _: () = assert!(Meter::ALL.len() <= METERS, "every meter has a place");
-
-/// [`Measures`] of a fixed size, quick to add.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sums {
-    counts: [u64; COUNTS],
-    meters: [u64; METERS],
-    /// The meters that were reported, by code.
-    reported: u64,
-    cost: i128,
-    input: i128,
-    output: i128,
-    other: i128,
-    saved: i128,
-    min: Option<i128>,
-    max: Option<i128>,
+/// The time that one row spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// An hour, by its number since the epoch.
+    Hour,
+    /// A quarter of an hour, by its number since the epoch.
+    Quarter,
+    /// A day of the store's zone, by its first second since the epoch.
+    Day,
 }
 
-const COUNTS: usize = 8;
-
-fn too_large() -> StoreError {
-    StoreError::Invalid("a sum does not fit".to_owned())
-}
-
-impl Sums {
-    pub(crate) fn of(measures: &Measures) -> Sums {
-        let mut sums = Sums {
-            counts: [
-                measures.calls,
-                measures.errors,
-                measures.unpriced_calls,
-                measures.estimated_calls,
-                measures.unknown_calls,
-                measures.cache_hits,
-                measures.latency_count,
-                measures.latency_sum_ms,
-            ],
-            cost: measures.cost.picos(),
-            input: measures.input_cost.picos(),
-            output: measures.output_cost.picos(),
-            other: measures.other_cost.picos(),
-            saved: measures.saved.picos(),
-            min: measures.cost_min.map(Money::picos),
-            max: measures.cost_max.map(Money::picos),
-            ..Sums::default()
-        };
-        for (meter, quantity) in measures.meters.iter() {
-            sums.meters[usize::from(meter.code())] = quantity;
-            sums.reported |= 1 << meter.code();
-        }
-        sums
-    }
-
-    pub(crate) fn measures(&self) -> Measures {
-        let reported = Meter::ALL.iter().filter(|meter| self.reported >> meter.code() & 1 == 1);
-        let quantity = |meter: &Meter| (*meter, self.meters[usize::from(meter.code())]);
-        let [
-            calls,
-            errors,
-            unpriced_calls,
-            estimated_calls,
-            unknown_calls,
-            cache_hits,
-            latency_count,
-            latency,
-        ] = self.counts;
-        Measures {
-            calls,
-            errors,
-            meters: Meters::from_pairs(reported.map(quantity)),
-            cost: Money::from_picos(self.cost),
-            input_cost: Money::from_picos(self.input),
-            output_cost: Money::from_picos(self.output),
-            other_cost: Money::from_picos(self.other),
-            unpriced_calls,
-            estimated_calls,
-            unknown_calls,
-            cache_hits,
-            saved: Money::from_picos(self.saved),
-            cost_min: self.min.map(Money::from_picos),
-            cost_max: self.max.map(Money::from_picos),
-            latency_sum_ms: latency,
-            latency_count,
-        }
-    }
-
-    pub(crate) fn add(&mut self, more: &Sums) -> Result<(), StoreError> {
-        for (mine, theirs) in self.counts.iter_mut().zip(&more.counts) {
-            *mine = mine.checked_add(*theirs).ok_or_else(too_large)?;
-        }
-        let mut rest = more.reported;
-        while rest != 0 {
-            let code = rest.trailing_zeros() as usize;
-            self.meters[code] = self.meters[code].saturating_add(more.meters[code]);
-            rest &= rest - 1;
-        }
-        self.reported |= more.reported;
-        self.add_amounts([more.cost, more.input, more.output, more.other, more.saved])?;
-        self.bounds(more.min, more.max);
-        Ok(())
-    }
-
-    fn bounds(&mut self, min: Option<i128>, max: Option<i128>) {
-        self.min = [self.min, min].into_iter().flatten().min();
-        self.max = [self.max, max].into_iter().flatten().max();
-    }
-
-    fn pack(&self, out: &mut Packer) {
-        let amounts = [self.cost.wrapping_sub(self.input).wrapping_sub(self.output), self.input, self.output];
-        let amounts = [amounts[0], amounts[1], amounts[2], self.other.wrapping_sub(amounts[0]), self.saved];
-        let mut mask = 0;
-        for (at, count) in self.counts[1..].iter().enumerate() {
-            mask |= u64::from(*count != 0) << at;
-        }
-        for (at, amount) in amounts.iter().enumerate() {
-            mask |= u64::from(*amount != 0) << (7 + at);
-        }
-        mask |=
-            u64::from(self.min.is_some()) << 12 | u64::from(self.max.is_some() && self.max != self.min) << 13;
-        out.uint(mask);
-        out.uint(self.counts[0]);
-        for count in self.counts[1..].iter().filter(|count| **count != 0) {
-            out.uint(*count);
-        }
-        for amount in amounts.iter().filter(|amount| **amount != 0) {
-            out.int(*amount);
-        }
-        if let Some(min) = self.min {
-            out.int(min);
-            if let Some(max) = self.max.filter(|max| *max != min) {
-                out.int(max);
-            }
-        }
-        out.uint(self.reported);
-        let mut rest = self.reported;
-        while rest != 0 {
-            out.uint(self.meters[rest.trailing_zeros() as usize]);
-            rest &= rest - 1;
-        }
-    }
-
-    /// Adds what [`Sums::pack`] wrote.
-    fn add_packed(&mut self, from: &mut Unpacker<'_>) -> Result<(), StoreError> {
-        let mask = from.uint()?;
-        for at in 0..COUNTS {
-            if at == 0 || mask >> (at - 1) & 1 == 1 {
-                self.counts[at] = self.counts[at].checked_add(from.uint()?).ok_or_else(too_large)?;
-            }
-        }
-        let mut amounts = [0_i128; 5];
-        for (at, amount) in amounts.iter_mut().enumerate() {
-            if mask >> (7 + at) & 1 == 1 {
-                *amount = from.int()?;
-            }
-        }
-        let [rest, input, output, other, saved] = amounts;
-        let cost = rest.wrapping_add(input).wrapping_add(output);
-        self.add_amounts([cost, input, output, other.wrapping_add(rest), saved])?;
-        if mask >> 12 & 1 == 1 {
-            let min = Some(from.int()?);
-            let max = if mask >> 13 & 1 == 1 { Some(from.int()?) } else { min };
-            self.bounds(min, max);
-        }
-        let mut rest = from.uint()?;
-        if rest >> METERS != 0 {
-            return Err(damaged());
-        }
-        self.reported |= rest;
-        while rest != 0 {
-            let code = rest.trailing_zeros() as usize;
-            self.meters[code] = self.meters[code].saturating_add(from.uint()?);
-            rest &= rest - 1;
-        }
-        if from.is_empty() { Ok(()) } else { Err(damaged()) }
-    }
-
-    fn add_amounts(&mut self, amounts: [i128; 5]) -> Result<(), StoreError> {
-        let mine = [&mut self.cost, &mut self.input, &mut self.output, &mut self.other, &mut self.saved];
-        for (mine, theirs) in mine.into_iter().zip(amounts) {
-            *mine = mine.checked_add(theirs).ok_or_else(too_large)?;
-        }
-        Ok(())
-    }
-}
-
-/// One row of a rollup: which, when, of what.
+/// A rollup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Cell {
-    /// Hours since the epoch.
-    Hour { hour: i64, model: Named },
-    /// Quarters of an hour since the epoch.
-    Quarter { quarter: i64, project: Named, model: Named },
-    /// The day's first second since the epoch, in the store's zone.
-    Day { day: i64, who: Named, what: Named, call: Named },
-    /// The same, as billed, for days whose adjusted entries were purged.
-    BilledDay { day: i64, who: Named, what: Named, call: Named },
+pub(crate) enum Rollup {
+    Hours,
+    Quarters,
+    Days,
+    /// As [`Rollup::Days`], as billed, for days whose adjusted entries were purged.
+    BilledDays,
+    /// Days by account only: what most reports over long times are by.
+    DayAccounts,
+    /// Days by everything but the account.
+    DayWorks,
+}
+
+/// What a rollup is.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub rollup: Rollup,
+    pub table: &'static str,
+    pub unit: Unit,
+    /// The combinations that a row is by, with their columns.
+    pub by: &'static [(&'static str, Class)],
+    /// The rollup that it is a coarser view of, and which of its combinations it keeps.
+    from: Option<(Rollup, &'static [usize])>,
+}
+
+/// All rollups, in the order of [`Rollup`].
+pub(crate) const SHAPES: [Shape; 6] = [
+    Shape {
+        rollup: Rollup::Hours,
+        table: "hours",
+        unit: Unit::Hour,
+        by: &[("model", Class::Model)],
+        from: Some((Rollup::Quarters, &[1])),
+    },
+    Shape {
+        rollup: Rollup::Quarters,
+        table: "quarters",
+        unit: Unit::Quarter,
+        by: &[("project", Class::Project), ("model", Class::Model)],
+        from: None,
+    },
+    Shape {
+        rollup: Rollup::Days,
+        table: "days",
+        unit: Unit::Day,
+        by: &[("who", Class::Who), ("what", Class::What), ("call", Class::Call)],
+        from: None,
+    },
+    Shape {
+        rollup: Rollup::BilledDays,
+        table: "billed_days",
+        unit: Unit::Day,
+        by: &[("who", Class::Who), ("what", Class::What), ("call", Class::Call)],
+        from: None,
+    },
+    Shape {
+        rollup: Rollup::DayAccounts,
+        table: "day_accounts",
+        unit: Unit::Day,
+        by: &[("who", Class::Who)],
+        from: Some((Rollup::Days, &[0])),
+    },
+    Shape {
+        rollup: Rollup::DayWorks,
+        table: "day_works",
+        unit: Unit::Day,
+        by: &[("what", Class::What), ("call", Class::Call)],
+        from: Some((Rollup::Days, &[1, 2])),
+    },
+];
+
+impl Unit {
+    const fn column(self) -> &'static str {
+        match self {
+            Unit::Hour => "hour",
+            Unit::Quarter => "quarter",
+            Unit::Day => "day",
+        }
+    }
+
+    /// Microseconds between two numbers of this unit.
+    pub(crate) const fn micros(self) -> i64 {
+        match self {
+            Unit::Hour => 3_600_000_000,
+            Unit::Quarter => 900_000_000,
+            Unit::Day => 1_000_000,
+        }
+    }
+
+    /// The number of the unit that begins at or after an instant in microseconds.
+    pub(crate) fn from(self, at: i64) -> i64 {
+        at.div_euclid(self.micros()) + i64::from(at.rem_euclid(self.micros()) != 0)
+    }
+
+    /// The first microsecond of the unit with this number.
+    pub(crate) fn start(self, number: i64) -> i64 {
+        number.saturating_mul(self.micros())
+    }
+}
+
+/// The statements of one rollup.
+#[derive(Debug)]
+struct Sql {
+    create: String,
+    find: String,
+    put: String,
+    remove: String,
+    between: String,
+    drop_from: String,
+}
+
+static SQL: LazyLock<Vec<Sql>> = LazyLock::new(|| SHAPES.iter().map(Sql::of).collect());
+
+impl Sql {
+    fn of(shape: &Shape) -> Sql {
+        let (table, time) = (shape.table, shape.unit.column());
+        let columns: Vec<&str> =
+            std::iter::once(time).chain(shape.by.iter().map(|(name, _)| *name)).collect();
+        let listed = columns.join(", ");
+        let types: String = columns.iter().map(|name| format!("{name} INTEGER NOT NULL, ")).collect();
+        let numbers: Vec<String> = (1..=columns.len() + 1).map(|nth| format!("?{nth}")).collect();
+        let is: Vec<String> =
+            columns.iter().zip(&numbers).map(|(name, nth)| format!("{name} = {nth}")).collect();
+        let (is, numbers) = (is.join(" AND "), numbers.join(", "));
+        Sql {
+            create: format!(
+                "CREATE TABLE {table} ({types}body BLOB NOT NULL, PRIMARY KEY ({listed})) STRICT, WITHOUT ROWID;"
+            ),
+            find: format!("SELECT body FROM {table} WHERE {is}"),
+            put: format!("INSERT OR REPLACE INTO {table} ({listed}, body) VALUES ({numbers})"),
+            remove: format!("DELETE FROM {table} WHERE {is}"),
+            between: format!(
+                "SELECT body, {listed} FROM {table} WHERE {time} >= ?1 AND {time} < ?2 ORDER BY {time}"
+            ),
+            drop_from: format!("DELETE FROM {table} WHERE {time} >= ?1"),
+        }
+    }
+}
+
+impl Rollup {
+    pub(crate) const fn shape(self) -> &'static Shape {
+        &SHAPES[self as usize]
+    }
+
+    fn sql(self) -> &'static Sql {
+        &SQL[self as usize]
+    }
+
+    /// Makes its table.
+    pub(crate) fn create_sql(self) -> &'static str {
+        &self.sql().create
+    }
+
+    /// Its rows whose numbers of time lie in a half-open range, in order: the sums, the number, the
+    /// combinations.
+    pub(crate) fn between_sql(self) -> &'static str {
+        &self.sql().between
+    }
+
+    /// Drops its rows that begin at or after an instant in microseconds.
+    pub(crate) fn drop_from(self, connection: &Connection, at: i64) -> Result<(), StoreError> {
+        let first = self.shape().unit.from(at);
+        connection.prepare_cached(&self.sql().drop_from).db()?.execute([first]).db().map(drop)
+    }
+}
+
+/// One row of a rollup: which, when, of what. Combinations that the rollup is not by are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Cell {
+    pub rollup: Rollup,
+    /// The number of the time that it spans, in the rollup's unit.
+    pub at: i64,
+    pub by: [Named; 3],
 }
 
 impl Cell {
@@ -253,16 +242,11 @@ impl Cell {
     }
 
     fn checksum(&self, packed: &[u8]) -> u32 {
-        let (tag, parts) = match self {
-            Cell::Hour { hour, model } => (1, [*hour, model.hash, 0, 0]),
-            Cell::Quarter { quarter, project, model } => (2, [*quarter, project.hash, model.hash, 0]),
-            Cell::Day { day, who, what, call } => (3, [*day, who.hash, what.hash, call.hash]),
-            Cell::BilledDay { day, who, what, call } => (4, [*day, who.hash, what.hash, call.hash]),
-        };
         let mut key = [0; 33];
-        key[0] = tag;
-        for (at, part) in parts.iter().enumerate() {
-            key[1 + at * 8..9 + at * 8].copy_from_slice(&part.to_le_bytes());
+        key[0] = self.rollup as u8 + 1;
+        let numbers = [self.at, self.by[0].hash, self.by[1].hash, self.by[2].hash];
+        for (place, number) in key[1..].chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
         }
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&key);
@@ -271,111 +255,78 @@ impl Cell {
     }
 
     pub(crate) fn words(&self) -> String {
-        match self {
-            Cell::Hour { hour, model } => format!("hour {hour}, model {}", model.id),
-            Cell::Quarter { quarter, project, model } => {
-                format!("quarter {quarter}, project {}, model {}", project.id, model.id)
-            }
-            Cell::Day { day, who, what, call } | Cell::BilledDay { day, who, what, call } => {
-                format!("day {day}, who {}, what {}, call {}", who.id, what.id, call.id)
-            }
+        let shape = self.rollup.shape();
+        let by = shape.by.iter().zip(&self.by).map(|((column, _), named)| format!(", {column} {}", named.id));
+        format!("{} {}{}", shape.table, self.at, by.collect::<String>())
+    }
+
+    /// The time that it spans, in microseconds.
+    pub(crate) fn span(&self, zone: &Zone) -> Result<(i64, i64), StoreError> {
+        let unit = self.rollup.shape().unit;
+        match unit {
+            Unit::Hour | Unit::Quarter => Ok((unit.start(self.at), unit.start(self.at.saturating_add(1)))),
+            Unit::Day => day_span(unit.start(self.at), zone),
         }
     }
 
-    fn load(&self, connection: &Connection) -> Result<Option<Vec<u8>>, StoreError> {
-        let body = |row: &rusqlite::Row<'_>| row.get(0);
-        let found = match self {
-            Cell::Hour { hour, model } => connection
-                .prepare_cached("SELECT body FROM hours WHERE hour = ?1 AND model = ?2")
-                .db()?
-                .query_row(params![hour, model.id], body),
-            Cell::Quarter { quarter, project, model } => connection
-                .prepare_cached(
-                    "SELECT body FROM quarters WHERE quarter = ?1 AND project = ?2 AND model = ?3",
-                )
-                .db()?
-                .query_row(params![quarter, project.id, model.id], body),
-            Cell::Day { day, who, what, call } => connection
-                .prepare_cached(
-                    "SELECT body FROM days WHERE day = ?1 AND who = ?2 AND what = ?3 AND call = ?4",
-                )
-                .db()?
-                .query_row(params![day, who.id, what.id, call.id], body),
-            Cell::BilledDay { day, who, what, call } => connection
-                .prepare_cached(
-                    "SELECT body FROM billed_days WHERE day = ?1 AND who = ?2 AND what = ?3 AND call = ?4",
-                )
-                .db()?
-                .query_row(params![day, who.id, what.id, call.id], body),
+    /// The cell of a coarser rollup that this one counts in.
+    fn coarser(&self, shape: &Shape) -> Option<Cell> {
+        let (from, kept) = shape.from.filter(|(from, _)| *from == self.rollup)?;
+        let mut by = [Named::default(); 3];
+        for (place, kept) in by.iter_mut().zip(kept) {
+            *place = self.by[*kept];
+        }
+        let at = match (from.shape().unit, shape.unit) {
+            (Unit::Quarter, Unit::Hour) => self.at.div_euclid(4),
+            _ => self.at,
         };
-        found.optional().db()
+        Some(Cell { rollup: shape.rollup, at, by })
     }
 
-    fn store(&self, putting: &mut Putting<'_>, body: &[u8]) -> Result<(), StoreError> {
-        let done = match self {
-            Cell::Hour { hour, model } => putting.hours.execute(params![hour, model.id, body]),
-            Cell::Quarter { quarter, project, model } => {
-                putting.quarters.execute(params![quarter, project.id, model.id, body])
-            }
-            Cell::Day { day, who, what, call } => {
-                putting.days.execute(params![day, who.id, what.id, call.id, body])
-            }
-            Cell::BilledDay { day, who, what, call } => {
-                putting.billed_days.execute(params![day, who.id, what.id, call.id, body])
-            }
-        };
-        done.map(drop).db()
+    /// The columns of its key.
+    fn key(&self) -> ([i64; 4], usize) {
+        let [first, second, third] = self.by.map(|named| named.id);
+        ([self.at, first, second, third], 1 + self.rollup.shape().by.len())
+    }
+
+    fn load(&self, connection: &Connection) -> Result<Option<Vec<u8>>, StoreError> {
+        let (key, columns) = self.key();
+        let mut find = connection.prepare_cached(&self.rollup.sql().find).db()?;
+        find.query_row(rusqlite::params_from_iter(&key[..columns]), |row| row.get(0)).optional().db()
+    }
+
+    /// Writes the row, new or not: replacing is one descent, where an update finds the row first and
+    /// takes it out. `put` is that of its rollup.
+    fn store(&self, put: &mut CachedStatement<'_>, body: &[u8]) -> Result<(), StoreError> {
+        let (key, columns) = self.key();
+        for (nth, value) in key[..columns].iter().enumerate() {
+            put.raw_bind_parameter(nth + 1, value).db()?;
+        }
+        put.raw_bind_parameter(columns + 1, body).db()?;
+        put.raw_execute().db().map(drop)
     }
 
     fn remove(&self, connection: &Connection) -> Result<(), StoreError> {
-        let done = match self {
-            Cell::Hour { hour, model } => connection
-                .prepare_cached("DELETE FROM hours WHERE hour = ?1 AND model = ?2")
-                .db()?
-                .execute(params![hour, model.id]),
-            Cell::Quarter { quarter, project, model } => connection
-                .prepare_cached("DELETE FROM quarters WHERE quarter = ?1 AND project = ?2 AND model = ?3")
-                .db()?
-                .execute(params![quarter, project.id, model.id]),
-            Cell::Day { day, who, what, call } => connection
-                .prepare_cached("DELETE FROM days WHERE day = ?1 AND who = ?2 AND what = ?3 AND call = ?4")
-                .db()?
-                .execute(params![day, who.id, what.id, call.id]),
-            Cell::BilledDay { .. } => Ok(0),
-        };
-        done.map(drop).db()
-    }
-}
-
-/// The statements that write rows, new or not: replacing is one descent, where an update finds the
-/// row first and takes it out.
-struct Putting<'a> {
-    hours: CachedStatement<'a>,
-    quarters: CachedStatement<'a>,
-    days: CachedStatement<'a>,
-    billed_days: CachedStatement<'a>,
-}
-
-impl Putting<'_> {
-    fn new(connection: &Connection) -> Result<Putting<'_>, StoreError> {
-        let put = |sql: &'static str| connection.prepare_cached(sql).db();
-        Ok(Putting {
-            hours: put("INSERT OR REPLACE INTO hours (hour, model, body) VALUES (?1, ?2, ?3)")?,
-            quarters: put(
-                "INSERT OR REPLACE INTO quarters (quarter, project, model, body) VALUES (?1, ?2, ?3, ?4)",
-            )?,
-            days: put(
-                "INSERT OR REPLACE INTO days (day, who, what, call, body) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?,
-            billed_days: put(
-                "INSERT OR REPLACE INTO billed_days (day, who, what, call, body) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?,
-        })
+        let (key, columns) = self.key();
+        let mut remove = connection.prepare_cached(&self.rollup.sql().remove).db()?;
+        remove.execute(rusqlite::params_from_iter(&key[..columns])).db().map(drop)
     }
 }
 
 /// Sums by cell, waiting to be written; boxed, so that moving and sorting cells is cheap.
 pub(crate) type Cells = QuickMap<Cell, Box<Sums>>;
+
+/// Adds to cells that were made from entries the cells of the coarser rollups.
+pub(crate) fn with_coarser(cells: Cells) -> Result<Cells, StoreError> {
+    let mut all = Cells::with_capacity_and_hasher(cells.len() * 2, Default::default());
+    for (cell, sums) in cells {
+        for coarser in SHAPES.iter().filter_map(|shape| cell.coarser(shape)) {
+            all.entry(coarser).or_default().add(&sums)?;
+        }
+        all.insert(cell, sums);
+    }
+    Ok(all)
+}
 
 /// Rollup rows that the writer wrote lately, so that it need not read them again. Only true while
 /// every transaction is committed.
@@ -392,31 +343,35 @@ impl RollupCache {
         self.rows.clear();
     }
 
-    /// Adds sums to their rows.
-    pub(crate) fn merge(&mut self, connection: &Connection, cells: Cells) -> Result<(), StoreError> {
+    /// Adds sums to their rows. Returns how many rows that are.
+    pub(crate) fn merge(&mut self, connection: &Connection, cells: Cells) -> Result<u64, StoreError> {
         let mut sorted: Vec<(Cell, Box<Sums>)> = cells.into_iter().collect();
         sorted.sort_unstable_by_key(|(cell, _)| *cell);
         if self.rows.len() + sorted.len() > CACHED_ROWS_MAX {
             self.rows.clear();
         }
-        let mut putting = Putting::new(connection)?;
-        for (cell, mut sums) in sorted {
-            match self.rows.entry(cell) {
-                Entry::Occupied(mut known) => {
-                    let body = known.get_mut();
-                    cell.add_sealed(body, &mut sums)?;
-                    cell.seal_into(&sums, body);
-                    cell.store(&mut putting, body)?;
-                }
-                Entry::Vacant(place) => {
-                    if let Some(before) = cell.load(connection)? {
-                        cell.add_sealed(&before, &mut sums)?;
+        let rows = sorted.len() as u64;
+        let mut sorted = sorted.into_iter().peekable();
+        while let Some(rollup) = sorted.peek().map(|(cell, _)| cell.rollup) {
+            let mut put = connection.prepare_cached(&rollup.sql().put).db()?;
+            while let Some((cell, mut sums)) = sorted.next_if(|(cell, _)| cell.rollup == rollup) {
+                match self.rows.entry(cell) {
+                    Entry::Occupied(mut known) => {
+                        let body = known.get_mut();
+                        cell.add_sealed(body, &mut sums)?;
+                        cell.seal_into(&sums, body);
+                        cell.store(&mut put, body)?;
                     }
-                    cell.store(&mut putting, place.insert(cell.seal(&sums)))?;
+                    Entry::Vacant(place) => {
+                        if let Some(before) = cell.load(connection)? {
+                            cell.add_sealed(&before, &mut sums)?;
+                        }
+                        cell.store(&mut put, place.insert(cell.seal(&sums)))?;
+                    }
                 }
             }
         }
-        Ok(())
+        Ok(rows)
     }
 
     /// Replaces rows by freshly made sums; a cell without sums loses its row.
@@ -428,7 +383,10 @@ impl RollupCache {
     ) -> Result<(), StoreError> {
         self.rows.remove(&cell);
         match sums {
-            Some(sums) => cell.store(&mut Putting::new(connection)?, &cell.seal(sums)),
+            Some(sums) => {
+                let mut put = connection.prepare_cached(&cell.rollup.sql().put).db()?;
+                cell.store(&mut put, &cell.seal(sums))
+            }
             None => cell.remove(connection),
         }
     }
@@ -437,6 +395,8 @@ impl RollupCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tollbook_store::Measures;
+    use tollbook_types::{Meter, Meters, Money};
 
     #[test]
     fn sums_come_back_and_damage_is_noticed() {
@@ -454,15 +414,26 @@ mod tests {
             latency_count: 2,
             ..Measures::default()
         };
-        let cell = Cell::Day { day: -3, who: named(1), what: named(2), call: named(3) };
+        let cell = Cell { rollup: Rollup::Days, at: -3, by: [named(1), named(2), named(3)] };
         let body = cell.seal(&Sums::of(&measures));
         assert_eq!(cell.unseal(&body).unwrap().measures(), measures);
-        let other = Cell::Day { day: -3, who: named(9), what: named(2), call: named(3) };
+        let other = Cell { rollup: Rollup::Days, at: -3, by: [named(9), named(2), named(3)] };
         assert!(other.unseal(&body).is_err());
         for bit in 0..body.len() * 8 {
             let mut flipped = body.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(cell.unseal(&flipped).is_err());
+        }
+    }
+
+    #[test]
+    fn shapes_stand_in_the_order_of_their_names_and_derive_from_what_entries_make() {
+        for (nth, shape) in SHAPES.iter().enumerate() {
+            assert_eq!(shape.rollup as usize, nth);
+            let Some((from, kept)) = shape.from else { continue };
+            assert!(from.shape().from.is_none());
+            let classes: Vec<Class> = kept.iter().map(|at| from.shape().by[*at].1).collect();
+            assert_eq!(classes, shape.by.iter().map(|(_, class)| *class).collect::<Vec<_>>());
         }
     }
 }

@@ -9,7 +9,7 @@
 //! | `joins` | a further identity of an entry |
 //! | `adjustments` | a later state of an entry, as JSON |
 //! | `opens`, `controls`, `gaps`, `seals` | what their names say |
-//! | `hours`, `quarters`, `days` | rollups, see [`crate::rollup`]; `day_spans` has each day's end |
+//! | `hours`, `quarters`, `days`, `day_…` | rollups, see [`crate::rollup`]; `day_spans` has each day's end |
 //! | `billed_days` | days as they were billed, kept when a purge takes adjusted entries away |
 //! | `term_…` | combinations of values, see [`crate::terms`] |
 //! | `meta` | one row: position, ledger, zone |
@@ -17,6 +17,7 @@
 //! `calls` is a view for people with the `sqlite3` shell.
 
 use crate::fault::Db;
+use crate::rollup::SHAPES;
 use crate::terms::Class;
 use rusqlite::{Connection, TransactionBehavior};
 use tollbook_store::StoreError;
@@ -37,6 +38,7 @@ CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     ledger_id TEXT NOT NULL,
     applied INTEGER NOT NULL,
+    rolled INTEGER NOT NULL,
     entries INTEGER NOT NULL,
     cutoff INTEGER,
     time_zone TEXT NOT NULL,
@@ -124,35 +126,6 @@ CREATE TABLE seals (
     adjustment_digest_sum INTEGER NOT NULL,
     sum INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE hours (
-    hour INTEGER NOT NULL,
-    model INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    PRIMARY KEY (hour, model)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE quarters (
-    quarter INTEGER NOT NULL,
-    project INTEGER NOT NULL,
-    model INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    PRIMARY KEY (quarter, project, model)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE days (
-    day INTEGER NOT NULL,
-    who INTEGER NOT NULL,
-    what INTEGER NOT NULL,
-    call INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    PRIMARY KEY (day, who, what, call)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE billed_days (
-    day INTEGER NOT NULL,
-    who INTEGER NOT NULL,
-    what INTEGER NOT NULL,
-    call INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    PRIMARY KEY (day, who, what, call)
-) STRICT, WITHOUT ROWID;
 CREATE TABLE day_spans (
     day INTEGER PRIMARY KEY,
     ends INTEGER NOT NULL,
@@ -199,6 +172,9 @@ FROM entries e
 
 fn first_format(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(TABLES).db()?;
+    for shape in &SHAPES {
+        connection.execute_batch(shape.rollup.create_sql()).db()?;
+    }
     for class in Class::ALL {
         connection.execute_batch(class.create_sql()).db()?;
     }

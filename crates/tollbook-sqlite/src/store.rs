@@ -35,12 +35,19 @@ pub struct Options {
     pub create: Option<String>,
     /// Entries that one query may read one by one.
     pub raw_rows_max: u64,
+    /// Entries whose sums the writer may hold back before it writes them to the rollups. Whoever asks
+    /// adds those entries, so the answers are the same.
+    pub held_back_max: usize,
 }
+
+/// Entries whose sums are held back: a reader adds them within a few milliseconds.
+const HELD_BACK_MAX: usize = 8_192;
 
 impl Options {
     /// For a store that is there.
     pub fn new(time_zone: Zone) -> Options {
-        Options { time_zone, create: None, raw_rows_max: limits::RAW_ROWS_MAX }
+        let raw_rows_max = limits::RAW_ROWS_MAX;
+        Options { time_zone, create: None, raw_rows_max, held_back_max: HELD_BACK_MAX }
     }
 
     /// For a store that is there or is to be made, for the ledger of this random name.
@@ -78,9 +85,10 @@ impl SqliteStore {
         schema::migrate(&mut connection)?;
         if let (None, Some(ledger_id)) = (Meta::load(&connection)?, options.create) {
             let time_zone = zone_name(&options.time_zone)?;
-            Meta { ledger_id, applied: 0, entries: 0, cutoff: None, time_zone }.save(&connection)?;
+            Meta { ledger_id, applied: 0, rolled: 0, entries: 0, cutoff: None, time_zone }
+                .save(&connection)?;
         }
-        let mut writer = Writer::new(connection)?;
+        let mut writer = Writer::new(connection, options.held_back_max)?;
         writer.change_zone(&options.time_zone)?;
         let readers = Readers::new(path);
         let raw_rows_max = options.raw_rows_max;
@@ -203,6 +211,9 @@ impl EventStore for SqliteStore {
     }
 
     fn sync(&self) -> Result<(), StoreError> {
+        if self.writer.is_some() {
+            self.write(Writer::settle)?;
+        }
         self.checkpoint().map(drop)
     }
 

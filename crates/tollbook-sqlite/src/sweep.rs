@@ -2,31 +2,21 @@
 //! make them anew.
 
 use crate::fault::Db;
-use crate::fold::day_span;
-use crate::rollup::{Cell, Cells, MICROS_PER_HOUR, MICROS_PER_QUARTER, Sums};
-use crate::terms::{Named, Shelves};
-use rusqlite::{Connection, Row, params};
+use crate::pack::damaged;
+use crate::rollup::{Cell, Cells, Rollup, SHAPES, Shape, Unit};
+use crate::sums::Sums;
+use crate::terms::{Class, Named, Shelves};
+use rusqlite::{Connection, Row};
 use tollbook_store::{StoreError, Zone};
 
-/// Cells are settled when time has passed this much further.
-pub(crate) const STEP: i64 = 24 * MICROS_PER_HOUR;
-
-/// The time that a cell spans.
-pub(crate) fn span(cell: &Cell, zone: &Zone) -> Result<(i64, i64), StoreError> {
-    let even =
-        |cell: i64, unit: i64| (cell.saturating_mul(unit), cell.saturating_add(1).saturating_mul(unit));
-    match cell {
-        Cell::Hour { hour, .. } => Ok(even(*hour, MICROS_PER_HOUR)),
-        Cell::Quarter { quarter, .. } => Ok(even(*quarter, MICROS_PER_QUARTER)),
-        Cell::Day { day, .. } | Cell::BilledDay { day, .. } => day_span(day.saturating_mul(1_000_000), zone),
-    }
-}
+/// Cells are settled when time has passed this much further: whole units of every rollup but days.
+pub(crate) const STEP: i64 = 24 * Unit::Hour.micros();
 
 /// Takes the cells out that end at or before an instant.
 pub(crate) fn ended(cells: &mut Cells, upto: i64, zone: &Zone) -> Result<Cells, StoreError> {
     let mut done = Vec::new();
     for cell in cells.keys() {
-        if span(cell, zone)?.1 <= upto {
+        if cell.span(zone)?.1 <= upto {
             done.push(*cell);
         }
     }
@@ -40,60 +30,51 @@ pub(crate) fn each_stored(
     (from, to): (i64, i64),
     mut each: impl FnMut(Result<(Cell, Sums), StoreError>),
 ) -> Result<(), StoreError> {
-    let bounds = |unit: i64| [from.div_euclid(unit), to.div_euclid(unit)];
-    let hours = "SELECT body, hour, model, 0, 0 FROM hours WHERE hour >= ?1 AND hour < ?2";
-    let quarters =
-        "SELECT body, quarter, project, model, 0 FROM quarters WHERE quarter >= ?1 AND quarter < ?2";
-    let days = "SELECT d.body, d.day, d.who, d.what, d.call FROM day_spans s JOIN days d ON d.day = s.day
-        WHERE s.ends > ?1 AND s.ends <= ?2";
-    for (sql, bounds, kind) in [
-        (hours, bounds(MICROS_PER_HOUR), Kind::Hour),
-        (quarters, bounds(MICROS_PER_QUARTER), Kind::Quarter),
-        (days, bounds(1_000_000), Kind::Day),
-    ] {
-        let mut statement = connection.prepare_cached(sql).db()?;
-        let mut rows = statement.query(params![bounds[0], bounds[1]]).db()?;
-        while let Some(row) = rows.next().db()? {
-            each(stored_cell(connection, shelves, row, kind));
+    for shape in SHAPES.iter().filter(|shape| shape.rollup != Rollup::BilledDays) {
+        let spans = match shape.unit {
+            Unit::Day => days_ending(connection, from, to)?,
+            unit => vec![(from.div_euclid(unit.micros()), to.div_euclid(unit.micros()))],
+        };
+        let mut statement = connection.prepare_cached(shape.rollup.between_sql()).db()?;
+        for (first, end) in spans {
+            let mut rows = statement.query([first, end]).db()?;
+            while let Some(row) = rows.next().db()? {
+                each(stored_cell(connection, shelves, row, shape));
+            }
         }
     }
     Ok(())
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Hour,
-    Quarter,
-    Day,
+/// The numbers of the recorded days that end after `from` and at or before `to`, as ranges of one.
+fn days_ending(connection: &Connection, from: i64, to: i64) -> Result<Vec<(i64, i64)>, StoreError> {
+    let bounds = [from, to].map(|at| at.div_euclid(Unit::Day.micros()));
+    let sql = "SELECT day FROM day_spans WHERE ends > ?1 AND ends <= ?2 ORDER BY day";
+    crate::sealed::collect(connection, sql, bounds, |row| {
+        let day: i64 = row.get(0).db()?;
+        Ok((day, day.saturating_add(1)))
+    })
 }
 
 fn stored_cell(
     connection: &Connection,
     shelves: &mut Shelves,
     row: &Row<'_>,
-    kind: Kind,
+    shape: &Shape,
 ) -> Result<(Cell, Sums), StoreError> {
-    let [at, first, second, third] = [1, 2, 3, 4].map(|column| row.get::<_, i64>(column));
-    let (at, first, second, third) = (at.db()?, first.db()?, second.db()?, third.db()?);
-    let named = |id, hash| Named { id, hash };
-    let cell = match kind {
-        Kind::Hour => {
-            let model = named(first, shelves.model.get(connection, first)?.hash);
-            Cell::Hour { hour: at, model }
-        }
-        Kind::Quarter => {
-            let project = named(first, shelves.project.get(connection, first)?.hash);
-            let model = named(second, shelves.model.get(connection, second)?.hash);
-            Cell::Quarter { quarter: at, project, model }
-        }
-        Kind::Day => {
-            let who = named(first, shelves.who.get(connection, first)?.hash);
-            let what = named(second, shelves.what.get(connection, second)?.hash);
-            let call = named(third, shelves.call.get(connection, third)?.hash);
-            Cell::Day { day: at, who, what, call }
-        }
-    };
-    let body = row.get_ref(0).db()?.as_blob().map_err(|_| crate::pack::damaged())?;
+    let mut cell = Cell { rollup: shape.rollup, at: row.get(1).db()?, by: [Named::default(); 3] };
+    for (nth, (_, class)) in shape.by.iter().enumerate() {
+        let id = row.get(nth + 2).db()?;
+        let hash = match class {
+            Class::Model => shelves.model.get(connection, id)?.hash,
+            Class::Project => shelves.project.get(connection, id)?.hash,
+            Class::Who => shelves.who.get(connection, id)?.hash,
+            Class::What => shelves.what.get(connection, id)?.hash,
+            _ => shelves.call.get(connection, id)?.hash,
+        };
+        cell.by[nth] = Named { id, hash };
+    }
+    let body = row.get_ref(0).db()?.as_blob().map_err(|_| damaged())?;
     let sums = cell.unseal(body)?;
     Ok((cell, sums))
 }

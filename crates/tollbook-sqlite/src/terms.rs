@@ -214,7 +214,7 @@ pub(crate) struct Template(pub String);
 term!(Template);
 
 /// A combination by its number, with the hash that stands for its content in checksums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Named {
     pub id: i64,
     pub hash: i64,

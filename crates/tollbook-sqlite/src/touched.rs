@@ -1,11 +1,12 @@
 //! Rollup rows that an adjustment touches are made anew from their entries, never patched.
 
 use crate::fault::Db;
-use crate::fold::{Place, day_span};
+use crate::fold::Place;
 use crate::meta::zone_of;
-use crate::rollup::{Cell, Cells, MICROS_PER_HOUR, MICROS_PER_QUARTER};
+use crate::rollup::{Cell, Cells, Unit, with_coarser};
 use crate::row::{RawRow, row_columns};
 use crate::sealed::adjustment_at;
+use crate::terms::Class;
 use crate::writer::Writer;
 use rusqlite::Connection;
 use std::collections::{BTreeMap, HashSet};
@@ -19,8 +20,8 @@ pub(crate) struct Touched {
 }
 
 impl Touched {
-    pub(crate) fn contains(&self, cell: &Cell) -> bool {
-        self.cells.contains(cell)
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cells.is_empty()
     }
 
     /// Touches every row in which a call in some state counts.
@@ -33,11 +34,11 @@ impl Touched {
         let place = writer.folder.place(&writer.connection, event, state)?;
         let mut cells = Cells::default();
         writer.folder.fold(&writer.connection, place, event, state, &mut cells)?;
-        self.cells.extend(cells.into_keys());
+        self.cells.extend(with_coarser(cells)?.into_keys());
         Ok(())
     }
 
-    /// Makes all touched rows anew.
+    /// Makes all touched rows anew, once the rollups count every entry.
     pub(crate) fn recompute(self, writer: &mut Writer) -> Result<(), StoreError> {
         if self.cells.is_empty() {
             return Ok(());
@@ -46,21 +47,14 @@ impl Touched {
         // Cells by the span of time that their entries lie in.
         let mut spans: BTreeMap<(i64, i64), Vec<Cell>> = BTreeMap::new();
         for cell in self.cells {
-            let span = match cell {
-                Cell::Hour { hour, .. } => (hour * MICROS_PER_HOUR, (hour + 1) * MICROS_PER_HOUR),
-                Cell::Quarter { quarter, .. } => {
-                    (quarter * MICROS_PER_QUARTER, (quarter + 1) * MICROS_PER_QUARTER)
-                }
-                Cell::Day { day, .. } | Cell::BilledDay { day, .. } => day_span(day * 1_000_000, &zone)?,
-            };
+            let span = cell.span(&zone)?;
             // What was purged cannot be read again; such rows stay as they are.
             if writer.is_kept(span.0) {
                 spans.entry(span).or_default().push(cell);
             }
         }
         for (span, cells) in spans {
-            let wanted: HashSet<Cell> = cells.iter().copied().collect();
-            let sums = fold_span(writer, span, Some(&wanted))?;
+            let sums = fold_span(writer, span, &cells.iter().copied().collect())?;
             for cell in cells {
                 let sums = sums.get(&cell).map(|sums| &**sums);
                 writer.rollups.replace(&writer.connection, cell, sums)?;
@@ -70,34 +64,36 @@ impl Touched {
     }
 }
 
-/// Folds the corrected state of all entries of a span of time, or only what counts in some cells.
-pub(crate) fn fold_span(
+/// Folds the corrected state of the entries of a span of time that count in some cells.
+fn fold_span(
     writer: &mut Writer,
     (from, to): (i64, i64),
-    wanted: Option<&HashSet<Cell>>,
+    wanted: &HashSet<Cell>,
 ) -> Result<Cells, StoreError> {
-    // By who and what, when only days are wanted: most entries then need not be decoded.
-    let only_days = wanted.is_some_and(|wanted| wanted.iter().all(|cell| matches!(cell, Cell::Day { .. })));
-    let people: HashSet<(i64, i64)> = wanted
-        .filter(|_| only_days)
-        .into_iter()
-        .flatten()
-        .filter_map(|cell| match cell {
-            Cell::Day { who, what, .. } => Some((who.id, what.id)),
-            _ => None,
-        })
-        .collect();
+    // When only days are wanted, what is of other accounts and other work need not be decoded.
+    let only_days = wanted.iter().all(|cell| cell.rollup.shape().unit == Unit::Day);
+    let (mut accounts, mut works) = (HashSet::new(), HashSet::new());
+    for cell in wanted {
+        for ((_, class), named) in cell.rollup.shape().by.iter().zip(&cell.by) {
+            match class {
+                Class::Who => accounts.insert(named.id),
+                Class::What => works.insert(named.id),
+                _ => false,
+            };
+        }
+    }
     let Writer { connection, folder, shelves, .. } = writer;
     let mut all = Cells::default();
     let mut part = Cells::default();
     each_row(connection, from, to, |row| {
-        if only_days && row.version == 0 && !people.contains(&(row.who, row.what)) {
+        let is_near = accounts.contains(&row.who) || works.contains(&row.what);
+        if only_days && row.version == 0 && !is_near {
             return Ok(());
         }
         let (event, place, state) = corrected(connection, folder, shelves, row)?;
         folder.fold(connection, place, &event, &state, &mut part)?;
-        for (cell, sums) in part.drain() {
-            if wanted.is_none_or(|wanted| wanted.contains(&cell)) {
+        for (cell, sums) in with_coarser(std::mem::take(&mut part))? {
+            if wanted.contains(&cell) {
                 all.entry(cell).or_default().add(&sums)?;
             }
         }

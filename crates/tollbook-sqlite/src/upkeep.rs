@@ -4,7 +4,7 @@ use crate::fault::Db;
 use crate::fold::day_span;
 use crate::identity::Index;
 use crate::meta::{zone_name, zone_of};
-use crate::rollup::{Cell, Cells, MICROS_PER_HOUR, MICROS_PER_QUARTER};
+use crate::rollup::{Cell, Cells, Rollup, SHAPES, Unit, with_coarser};
 use crate::row::{RawRow, micros, row_columns, seq_value};
 use crate::sealed::joins_of;
 use crate::sweep::{STEP, ended};
@@ -24,6 +24,7 @@ impl Writer {
     fn rebuild_rows(&mut self) -> Result<u64, StoreError> {
         let zone = zone_of(&self.meta.time_zone)?;
         let from = self.meta.cutoff.unwrap_or(i64::MIN);
+        self.pending = None;
         self.drop_rollups(from)?;
         self.rollups.clear();
         self.folder = crate::fold::Folder::new(zone.clone());
@@ -34,11 +35,11 @@ impl Writer {
         let Writer { connection, folder, shelves, rollups, .. } = self;
         let mut statement = connection.prepare(sql).db()?;
         let mut rows = statement.query([from]).db()?;
-        let mut settle = |cells: &mut Cells, upto: i64| {
-            let done: Cells =
-                ended(cells, upto, &zone)?.into_iter().filter(|(cell, _)| starts(cell) >= from).collect();
-            written += done.len() as u64;
-            rollups.merge(connection, done)
+        let mut settle = |cells: &mut Cells, upto: i64| -> Result<(), StoreError> {
+            let mut done = with_coarser(ended(cells, upto, &zone)?)?;
+            done.retain(|cell, _| cell.rollup.shape().unit.start(cell.at) >= from);
+            written += rollups.merge(connection, done)?;
+            Ok(())
         };
         while let Some(row) = rows.next().db()? {
             let row = RawRow::read(row)?;
@@ -50,17 +51,16 @@ impl Writer {
             folder.fold(connection, place, &event, &state, &mut cells)?;
         }
         settle(&mut cells, i64::MAX)?;
+        self.meta.rolled = self.meta.applied;
         Ok(written)
     }
 
     fn drop_rollups(&mut self, from: i64) -> Result<(), StoreError> {
-        let after = |unit: i64| from.div_euclid(unit) + i64::from(from.rem_euclid(unit) != 0);
-        let delete =
-            |sql: &'static str, bound: i64| self.connection.prepare_cached(sql).db()?.execute([bound]).db();
-        delete("DELETE FROM hours WHERE hour >= ?1", after(MICROS_PER_HOUR))?;
-        delete("DELETE FROM quarters WHERE quarter >= ?1", after(MICROS_PER_QUARTER))?;
-        delete("DELETE FROM days WHERE day >= ?1", after(1_000_000))?;
-        delete("DELETE FROM day_spans WHERE day >= ?1", after(1_000_000))?;
+        for shape in SHAPES.iter().filter(|shape| shape.rollup != Rollup::BilledDays) {
+            shape.rollup.drop_from(&self.connection, from)?;
+        }
+        let sql = "DELETE FROM day_spans WHERE day >= ?1";
+        self.connection.prepare_cached(sql).db()?.execute([Unit::Day.from(from)]).db()?;
         Ok(())
     }
 
@@ -82,13 +82,18 @@ impl Writer {
         if self.meta.cutoff.is_some_and(|known| cutoff <= known) {
             return Ok(0);
         }
-        self.transact(|writer| {
+        let mut pending = self.take_pending()?;
+        let gone = self.transact(|writer| {
+            // Of what goes, only the rows will know.
+            writer.roll(&mut pending)?;
             writer.keep_billed_days(cutoff)?;
             let gone = drop_entries(writer, cutoff)?;
             writer.meta.entries -= i64::try_from(gone).unwrap_or(i64::MAX);
             writer.meta.cutoff = Some(cutoff);
             Ok(gone)
-        })
+        })?;
+        self.pending = Some(pending);
+        Ok(gone)
     }
 
     /// Sums up, as they were billed, the days that are about to lose adjusted entries.
@@ -108,8 +113,8 @@ impl Writer {
                 folder.fold(connection, place, &entry.event, &state, &mut cells)
             })?;
             for (cell, sums) in cells {
-                if let Cell::Day { day, who, what, call } = cell {
-                    let cell = Cell::BilledDay { day, who, what, call };
+                if cell.rollup == Rollup::Days {
+                    let cell = Cell { rollup: Rollup::BilledDays, ..cell };
                     self.rollups.replace(&self.connection, cell, Some(&sums))?;
                 }
             }
@@ -118,15 +123,6 @@ impl Writer {
             self.connection.prepare_cached(sql).db()?.execute([day]).db()?;
         }
         Ok(())
-    }
-}
-
-/// The first microsecond of a cell.
-fn starts(cell: &Cell) -> i64 {
-    match cell {
-        Cell::Hour { hour, .. } => hour.saturating_mul(MICROS_PER_HOUR),
-        Cell::Quarter { quarter, .. } => quarter.saturating_mul(MICROS_PER_QUARTER),
-        Cell::Day { day, .. } | Cell::BilledDay { day, .. } => day.saturating_mul(1_000_000),
     }
 }
 

@@ -2,15 +2,17 @@
 
 use crate::fault::Db;
 use crate::meta::{Meta, zone_of};
-use crate::parts::{Home, Memo, Part, Picked, home};
-use crate::plan::{Buckets, Source, Span, choose, cut, span_of};
+use crate::parts::{Home, Memo, Part, home};
+use crate::pending::each_newest_row;
+use crate::plan::{Buckets, Span, choose, cut, span_of};
 use crate::quick::QuickMap;
-use crate::rollup::{Cell, MICROS_PER_HOUR, MICROS_PER_QUARTER, Sums};
+use crate::rollup::{Cell, Rollup, Unit};
 use crate::row::{RawRow, instant, micros};
 use crate::sealed::adjustment_at;
-use crate::terms::{Named, Shelves};
+use crate::sums::Sums;
+use crate::terms::{Class, Named, Shelves};
 use crate::touched::each_row;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::cmp::Reverse;
 use tollbook_store::fold::{call_measures, dimension_value};
 use tollbook_store::{Dimension, State, StoreError, UsageQuery, UsageReport, UsageRow, View};
@@ -68,25 +70,28 @@ impl Summing<'_> {
             return Ok(());
         }
         let cutoff = meta.cutoff.unwrap_or(i64::MIN).clamp(from, to);
-        let source = choose(self.query, (cutoff, to), &zone);
+        let chosen = choose(self.query, (cutoff, to), &zone)?;
         // Before the cut-off only days are left, and only as they were kept.
-        if from < cutoff && source.is_some() && !matches!(self.query.view, View::AsOf(_)) {
-            let (whole, _) = cut(Source::Days, (from, cutoff), &zone)?;
-            self.days(whole, self.query.view == View::Billed)?;
+        if from < cutoff && chosen.is_some() && !matches!(self.query.view, View::AsOf(_)) {
+            let (whole, _) = cut(Rollup::Days, (from, cutoff), &zone)?;
+            match self.query.view {
+                View::Billed => {
+                    self.rows(Rollup::Days, whole, Some(false))?;
+                    self.rows(Rollup::BilledDays, whole, Some(true))?;
+                }
+                _ => self.rows(Rollup::Days, whole, None)?,
+            }
             self.left.clear();
         }
         if cutoff >= to {
             return Ok(());
         }
-        match source {
-            Some(source) if !self.is_adjusted((cutoff, to))? => {
-                let (whole, ends) = cut(source, (cutoff, to), &zone)?;
+        match chosen {
+            Some(rollup) if !self.is_adjusted((cutoff, to))? => {
+                let (whole, ends) = cut(rollup, (cutoff, to), &zone)?;
                 self.left.extend(ends);
-                match source {
-                    Source::Hours => self.hours(whole)?,
-                    Source::Quarters => self.quarters(whole)?,
-                    Source::Days => self.days(whole, false)?,
-                }
+                self.rows(rollup, whole, None)?;
+                self.newest(meta, whole)?;
             }
             _ => self.left.push((cutoff, to)),
         }
@@ -147,106 +152,115 @@ impl Summing<'_> {
         &mut self.sums[at]
     }
 
-    fn hours(&mut self, (from, to): Span) -> Result<(), StoreError> {
+    /// Adds the rows of a rollup that lie in a span; of days, if wanted, only those that a purge has
+    /// kept as billed or only the others.
+    fn rows(&mut self, rollup: Rollup, (from, to): Span, billed: Option<bool>) -> Result<(), StoreError> {
         self.rolled |= from < to;
-        let sql = "SELECT hour, model, body FROM hours WHERE hour >= ?1 AND hour < ?2 ORDER BY hour";
-        let mut statement = self.connection.prepare_cached(sql).db()?;
-        let bounds = [from.div_euclid(MICROS_PER_HOUR), hour_after(to, MICROS_PER_HOUR)];
-        let mut rows = statement.query(bounds).db()?;
+        let unit = rollup.shape().unit;
+        let mut statement = self.connection.prepare_cached(rollup.between_sql()).db()?;
+        let mut rows = statement.query([unit.from(from), unit.from(to)]).db()?;
+        // The number of the rows at hand, and the bucket that they count in, if any.
+        let mut now: Option<(i64, Option<i64>)> = None;
         while let Some(row) = rows.next().db()? {
-            let (hour, model): (i64, i64) = (row.get(0).db()?, row.get(1).db()?);
-            let Some(bucket) = self.bucket(cell_span(hour, MICROS_PER_HOUR)?)? else { continue };
-            let Some(call) = self.model_place(model)? else { continue };
-            let cell = Cell::Hour { hour, model: call.named(model) };
-            cell.add_sealed(body(row, 2)?, self.group(bucket, [0, 0, call.place, 0]))?;
-        }
-        Ok(())
-    }
-
-    fn quarters(&mut self, (from, to): Span) -> Result<(), StoreError> {
-        self.rolled |= from < to;
-        let sql = "SELECT quarter, project, model, body FROM quarters
-            WHERE quarter >= ?1 AND quarter < ?2 ORDER BY quarter";
-        let mut statement = self.connection.prepare_cached(sql).db()?;
-        let bounds = [from.div_euclid(MICROS_PER_QUARTER), hour_after(to, MICROS_PER_QUARTER)];
-        let mut rows = statement.query(bounds).db()?;
-        while let Some(row) = rows.next().db()? {
-            let [quarter, project, model]: [i64; 3] = [row.get(0).db()?, row.get(1).db()?, row.get(2).db()?];
-            let Some(bucket) = self.bucket(cell_span(quarter, MICROS_PER_QUARTER)?)? else { continue };
-            let (connection, shelves) = (self.connection, &mut *self.shelves);
-            let who = self.who.pick_memo(Memo::Hours, project, |part| {
-                let of = shelves.project.get(connection, project)?;
-                Ok((part.pick(|_| of.value.project.as_deref()), of.hash))
-            })?;
-            let Some((who, call)) = who.zip(self.model_place(model)?) else { continue };
-            let cell = Cell::Quarter { quarter, project: who.named(project), model: call.named(model) };
-            cell.add_sealed(body(row, 3)?, self.group(bucket, [who.place, 0, call.place, 0]))?;
-        }
-        Ok(())
-    }
-
-    fn model_place(&mut self, id: i64) -> Result<Option<Picked>, StoreError> {
-        let (connection, shelves) = (self.connection, &mut *self.shelves);
-        self.call.pick_memo(Memo::Hours, id, |part| {
-            let model = shelves.model.get(connection, id)?;
-            let place = part.pick(|dimension| match dimension {
-                Dimension::Provider => Some(&model.value.provider),
-                _ => Some(&model.value.model),
-            });
-            Ok((place, model.hash))
-        })
-    }
-
-    fn days(&mut self, span: Span, billed: bool) -> Result<(), StoreError> {
-        self.rolled |= span.0 < span.1;
-        let corrected = "SELECT d.day, s.ends, d.who, d.what, d.call, d.body, 0 FROM day_spans s
-            JOIN days d ON d.day = s.day WHERE s.day >= ?1 AND s.ends <= ?2 AND (s.billed = 0 OR ?3 = 0)
-            ORDER BY d.day";
-        let as_billed = "SELECT d.day, s.ends, d.who, d.what, d.call, d.body, 1 FROM day_spans s
-            JOIN billed_days d ON d.day = s.day WHERE s.day >= ?1 AND s.ends <= ?2 AND s.billed = ?3
-            ORDER BY d.day";
-        self.day_rows(corrected, span, billed)?;
-        if billed { self.day_rows(as_billed, span, billed) } else { Ok(()) }
-    }
-
-    fn day_rows(&mut self, sql: &'static str, (from, to): Span, billed: bool) -> Result<(), StoreError> {
-        let mut statement = self.connection.prepare_cached(sql).db()?;
-        let bounds = params![second_from(from), to.div_euclid(1_000_000), billed];
-        let mut rows = statement.query(bounds).db()?;
-        while let Some(row) = rows.next().db()? {
-            let [day, ends, who, what, call] = [0, 1, 2, 3, 4].map(|at| row.get::<_, i64>(at));
-            let (day, ends, who, what, call) = (day.db()?, ends.db()?, who.db()?, what.db()?, call.db()?);
-            let span = (day.saturating_mul(1_000_000), ends.saturating_mul(1_000_000));
-            let Some(bucket) = self.bucket(span)? else { continue };
-            let Some(picked) = self.day_places(who, what, call)? else { continue };
-            let places = [picked[0].place, picked[1].place, picked[2].place, 0];
-            let (who, what, call) = (picked[0].named(who), picked[1].named(what), picked[2].named(call));
-            let cell = match row.get::<_, bool>(6).db()? {
-                false => Cell::Day { day, who, what, call },
-                true => Cell::BilledDay { day, who, what, call },
+            let at: i64 = row.get(1).db()?;
+            let bucket = match now {
+                Some((number, bucket)) if number == at => bucket,
+                _ => {
+                    let bucket = match self.row_span(unit, at, billed)? {
+                        Some(span) => self.bucket(span)?,
+                        None => None,
+                    };
+                    now = Some((at, bucket));
+                    bucket
+                }
             };
-            cell.add_sealed(body(row, 5)?, self.group(bucket, places))?;
+            let Some(bucket) = bucket else { continue };
+            let mut cell = Cell { rollup, at, by: [Named::default(); 3] };
+            let Some(places) = self.places(&mut cell, row)? else { continue };
+            let body = row.get_ref(0).db()?.as_blob().map_err(|_| crate::pack::damaged())?;
+            cell.add_sealed(body, self.group(bucket, places))?;
         }
         Ok(())
     }
 
-    fn day_places(&mut self, who: i64, what: i64, call: i64) -> Result<Option<[Picked; 3]>, StoreError> {
+    /// The time that rows of a unit with this number span; `None` if they are not wanted.
+    fn row_span(&self, unit: Unit, at: i64, billed: Option<bool>) -> Result<Option<Span>, StoreError> {
+        let start = at.checked_mul(unit.micros()).ok_or_else(crate::pack::damaged)?;
+        if unit != Unit::Day {
+            return Ok(Some((start, start.saturating_add(unit.micros()))));
+        }
+        let sql = "SELECT ends, billed FROM day_spans WHERE day = ?1";
+        let mut statement = self.connection.prepare_cached(sql).db()?;
+        let found = statement.query_row([at], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?)));
+        let (ends, is_billed) = match found.optional().db()? {
+            Some(found) => found,
+            None => return Err(StoreError::Corrupt(format!("day {at} is not recorded"))),
+        };
+        Ok(billed.is_none_or(|billed| billed == is_billed).then_some((start, unit.start(ends))))
+    }
+
+    /// Where the combinations of a row count, or `None` if a filter refuses them. Names the cell.
+    fn places(&mut self, cell: &mut Cell, row: &rusqlite::Row<'_>) -> Result<Option<[u32; 4]>, StoreError> {
         let (connection, shelves) = (self.connection, &mut *self.shelves);
-        let who = self.who.pick_memo(Memo::Days, who, |part| {
-            let who = shelves.who.get(connection, who)?;
-            Ok((part.pick(|dimension| who.value.value(dimension)), who.hash))
-        })?;
-        let what = self.what.pick_memo(Memo::Days, what, |part| {
-            let what = shelves.what.get(connection, what)?;
-            Ok((part.pick(|dimension| what.value.value(dimension)), what.hash))
-        })?;
-        let call = self.call.pick_memo(Memo::Days, call, |part| {
-            let call = shelves.call.get(connection, call)?;
-            Ok((part.pick(|dimension| call.value.value(dimension)), call.hash))
-        })?;
-        Ok(match (who, what, call) {
-            (Some(who), Some(what), Some(call)) => Some([who, what, call]),
-            _ => None,
+        let mut places = [0; 4];
+        for (nth, (_, class)) in cell.rollup.shape().by.iter().enumerate() {
+            let id = row.get(nth + 2).db()?;
+            let (slot, picked) = match class {
+                Class::Project => {
+                    let picked = self.who.pick_memo(Memo::Hours, id, |part| {
+                        let of = shelves.project.get(connection, id)?;
+                        Ok((part.pick(|_| of.value.project.as_deref()), of.hash))
+                    });
+                    (0, picked?)
+                }
+                Class::Who => {
+                    let picked = self.who.pick_memo(Memo::Days, id, |part| {
+                        let who = shelves.who.get(connection, id)?;
+                        Ok((part.pick(|dimension| who.value.value(dimension)), who.hash))
+                    });
+                    (0, picked?)
+                }
+                Class::What => {
+                    let picked = self.what.pick_memo(Memo::Days, id, |part| {
+                        let what = shelves.what.get(connection, id)?;
+                        Ok((part.pick(|dimension| what.value.value(dimension)), what.hash))
+                    });
+                    (1, picked?)
+                }
+                Class::Model => {
+                    let picked = self.call.pick_memo(Memo::Hours, id, |part| {
+                        let model = shelves.model.get(connection, id)?;
+                        let place = part.pick(|dimension| match dimension {
+                            Dimension::Provider => Some(&model.value.provider),
+                            _ => Some(&model.value.model),
+                        });
+                        Ok((place, model.hash))
+                    });
+                    (2, picked?)
+                }
+                _ => {
+                    let picked = self.call.pick_memo(Memo::Days, id, |part| {
+                        let call = shelves.call.get(connection, id)?;
+                        Ok((part.pick(|dimension| call.value.value(dimension)), call.hash))
+                    });
+                    (2, picked?)
+                }
+            };
+            let Some(picked) = picked else { return Ok(None) };
+            places[slot] = picked.place;
+            cell.by[nth] = Named { id, hash: picked.hash };
+        }
+        Ok(Some(places))
+    }
+
+    /// Adds the entries of a span that no rollup counts yet, but for what is left to be read anyway.
+    fn newest(&mut self, meta: &Meta, (from, to): Span) -> Result<(), StoreError> {
+        if meta.rolled == meta.applied || from >= to {
+            return Ok(());
+        }
+        each_newest_row(self.connection, meta.rolled, |row| {
+            let is_left = self.left.iter().any(|(from, to)| (*from..*to).contains(&row.at));
+            if (from..to).contains(&row.at) && !is_left { self.entry(row) } else { Ok(()) }
         })
     }
 
@@ -346,30 +360,4 @@ impl Summing<'_> {
         });
         Ok(UsageReport { rows, total: total.measures(), from_rollups: self.rolled })
     }
-}
-
-impl Picked {
-    fn named(self, id: i64) -> Named {
-        Named { id, hash: self.hash }
-    }
-}
-
-/// The packed sums in a column.
-fn body<'a>(row: &'a rusqlite::Row<'_>, column: usize) -> Result<&'a [u8], StoreError> {
-    row.get_ref(column).db()?.as_blob().map_err(|_| crate::pack::damaged())
-}
-
-/// The first cell that begins at or after an end.
-fn hour_after(to: i64, unit: i64) -> i64 {
-    if to == i64::MAX { i64::MAX } else { to.div_euclid(unit) }
-}
-
-fn cell_span(cell: i64, unit: i64) -> Result<Span, StoreError> {
-    let start = cell.checked_mul(unit).ok_or_else(crate::pack::damaged)?;
-    Ok((start, start.checked_add(unit).ok_or_else(crate::pack::damaged)?))
-}
-
-/// The first whole second at or after an instant.
-fn second_from(at: i64) -> i64 {
-    at.div_euclid(1_000_000) + i64::from(at.rem_euclid(1_000_000) != 0)
 }

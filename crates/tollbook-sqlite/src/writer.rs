@@ -5,7 +5,8 @@ use crate::fault::Db;
 use crate::fold::{Folder, Place};
 use crate::identity::{IdentityRef, Index, find, put_new_identity, put_response, with_row};
 use crate::meta::{Meta, zone_of};
-use crate::rollup::{Cells, RollupCache};
+use crate::pending::Pending;
+use crate::rollup::RollupCache;
 use crate::row::{micros, seq_value};
 use crate::sealed::{self, open_identity, open_key};
 use crate::terms::Shelves;
@@ -22,6 +23,9 @@ pub(crate) struct Writer {
     pub folder: Folder,
     pub shelves: Shelves,
     pub rollups: RollupCache,
+    /// What the rollups do not count yet; absent after a failure, until it is read again.
+    pub pending: Option<Pending>,
+    held_back_max: usize,
     pub meta: Meta,
     /// The keys of the open calls.
     opens: HashSet<i64>,
@@ -29,12 +33,13 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Takes over a connection to a store that is there and of the present format.
-    pub(crate) fn new(connection: Connection) -> Result<Writer, StoreError> {
+    pub(crate) fn new(connection: Connection, held_back_max: usize) -> Result<Writer, StoreError> {
         begin_writing(&connection)?;
         let meta = Meta::of(&connection)?;
         let folder = Folder::new(zone_of(&meta.time_zone)?);
         let (shelves, rollups) = (Shelves::default(), RollupCache::default());
-        let mut writer = Writer { connection, folder, shelves, rollups, meta, opens: HashSet::new() };
+        let (pending, opens) = (None, HashSet::new());
+        let mut writer = Writer { connection, folder, shelves, rollups, pending, held_back_max, meta, opens };
         writer.load_opens()?;
         Ok(writer)
     }
@@ -85,23 +90,25 @@ impl Writer {
             let why = format!("position {through} is not above {}", self.meta.applied);
             return Err(StoreError::Invalid(why));
         }
+        let mut pending = self.take_pending()?;
         self.transact(|writer| {
-            let mut cells = Cells::default();
             let mut touched = Touched::default();
             let is_entry = |op: &Op| matches!(op, Op::Entry { .. });
             for ops in batch.ops.chunk_by(|a, b| is_entry(a) && is_entry(b)) {
                 ops.iter().try_for_each(|op| writer.check_position(op, batch.through))?;
                 match ops {
-                    [Op::Entry { .. }, ..] => writer.enter(ops, &mut cells)?,
+                    [Op::Entry { .. }, ..] => writer.enter(ops, &mut pending)?,
                     others => others.iter().try_for_each(|op| writer.apply(op, &mut touched))?,
                 }
             }
-            cells.retain(|cell, _| !touched.contains(cell));
-            writer.rollups.merge(&writer.connection, cells)?;
-            touched.recompute(writer)?;
             writer.meta.applied = through;
-            Ok(())
-        })
+            if pending.is_due(writer.held_back_max) || !touched.is_empty() {
+                writer.roll(&mut pending)?;
+            }
+            touched.recompute(writer)
+        })?;
+        self.pending = Some(pending);
+        Ok(())
     }
 
     fn check_position(&self, op: &Op, through: Seq) -> Result<(), StoreError> {
@@ -148,7 +155,7 @@ impl Writer {
     }
 
     /// Enters a run of entries.
-    fn enter(&mut self, ops: &[Op], cells: &mut Cells) -> Result<(), StoreError> {
+    fn enter(&mut self, ops: &[Op], pending: &mut Pending) -> Result<(), StoreError> {
         let Writer { connection, folder, shelves, meta, opens, .. } = self;
         let connection: &Connection = connection;
         let mut put_identity = Index::Identities.putting(connection)?;
@@ -184,7 +191,9 @@ impl Writer {
             }
             let (place, kind) = (Place { at: row.at, who: row.who, what: row.what }, row.kind);
             folder.encoder.recycle(row.body);
-            folder.fold_new(connection, place, kind, entry, cells)?;
+            folder.fold_new(connection, place, kind, entry, &mut pending.cells)?;
+            pending.entries += 1;
+            pending.is_urgent |= meta.cutoff.is_some_and(|cutoff| place.at < cutoff);
             meta.entries += 1;
         }
         Ok(())

@@ -6,12 +6,12 @@ use tollbook_sqlite::{Options, SqliteStore};
 use tollbook_store::conformance::{Backend, Workload};
 use tollbook_store::{EventStore, Store, Zone};
 
-/// Stores in a directory of their own.
-struct Directory(tempfile::TempDir);
+/// Stores in a directory of their own, which hold back the sums of so many entries.
+struct Directory(tempfile::TempDir, usize);
 
 impl Directory {
-    fn new() -> Directory {
-        Directory(tempfile::tempdir().unwrap())
+    fn new(held_back_max: usize) -> Directory {
+        Directory(tempfile::tempdir().unwrap(), held_back_max)
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -22,7 +22,8 @@ impl Directory {
 impl Backend for Directory {
     fn open(&self, name: &str, zone: &Zone) -> Box<dyn Store> {
         let path = self.file(name);
-        Box::new(SqliteStore::open(&path, Options::creating(zone.clone(), name)).unwrap())
+        let options = Options { held_back_max: self.1, ..Options::creating(zone.clone(), name) };
+        Box::new(SqliteStore::open(&path, options).unwrap())
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {
@@ -30,7 +31,19 @@ impl Backend for Directory {
     }
 }
 
-tollbook_store::conformance!(Directory::new());
+tollbook_store::conformance!(Directory::new(70));
+
+mod all_rolled_up {
+    use super::Directory;
+
+    tollbook_store::conformance!(Directory::new(0));
+}
+
+mod all_held_back {
+    use super::Directory;
+
+    tollbook_store::conformance!(Directory::new(usize::MAX));
+}
 
 /// A new and empty store.
 pub fn made(path: &Path) -> SqliteStore {
