@@ -1,3 +1,6 @@
 //! The data plane: forwards calls to their providers, reads what they used, and records it.
 //!
 //! It must never know SQL, reports, or a body without a bound in memory.
+
+pub mod refusal;
+pub mod upstream;
