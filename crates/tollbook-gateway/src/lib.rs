@@ -2,5 +2,7 @@
 //!
 //! It must never know SQL, reports, or a body without a bound in memory.
 
+pub mod decode;
+pub mod multipart;
 pub mod refusal;
 pub mod upstream;
