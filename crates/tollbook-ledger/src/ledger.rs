@@ -15,6 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use tollbook_pricing::Book;
 use tollbook_store::Store;
+use tollbook_types::record::{write_entry, write_open};
 use tollbook_types::{
     Adjustment, CardId, Clock, Content, Digest, Entry, Event, Evidence, OpenCall, Seq, Status, limits,
 };
@@ -24,6 +25,9 @@ const PENDING_MAX: usize = limits::GROUP_EVENTS_MAX * limits::QUEUE_GROUPS_MAX;
 
 /// Events that are rated and appended at once; a longer submission comes in such pieces.
 const PIECE_EVENTS: usize = 250;
+
+/// What most bodies fit in.
+const BODY_BYTES: usize = 1_024;
 
 /// What "recorded" survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -257,7 +261,7 @@ impl Ledger {
             let piece = events.by_ref().take(PIECE_EVENTS).map(|event| {
                 let Rated { rating, cards } = crate::rating::rate_event(&book, &event);
                 let entry = Arc::new(Entry { event, rating, recorded_at });
-                Draft::new(Kind::Event, &*entry, RecordBody::Event(entry.clone()), cards)
+                Draft::event(entry, cards)
             });
             let piece = piece.collect::<Result<Vec<Draft>, LedgerError>>()?;
             if piece.is_empty() {
@@ -276,13 +280,13 @@ impl Ledger {
     pub fn record(&self, event: Event) -> Result<Seq, LedgerError> {
         let Rated { rating, cards } = crate::rating::rate_event(&self.book(), &event);
         let entry = Arc::new(Entry { event, rating, recorded_at: self.shared.clock.now() });
-        self.append(Draft::new(Kind::Event, &*entry, RecordBody::Event(entry.clone()), cards)?)
+        self.append(Draft::event(entry, cards)?)
     }
 
     /// Records that a call is let go to its provider: on return that survives the end of the process.
     pub fn open_call(&self, call: OpenCall) -> Result<Seq, LedgerError> {
         let call = Arc::new(call);
-        self.append(Draft::new(Kind::Open, &*call, RecordBody::Open(call.clone()), Vec::new())?)
+        self.append(Draft::open(call)?)
     }
 
     /// Counts a call that passes without a record because there is no room for one. The count is
@@ -498,7 +502,28 @@ impl Draft {
         body: RecordBody,
         cards: Vec<Card>,
     ) -> Result<Draft, LedgerError> {
-        let json = serde_json::to_vec(value).map_err(invalid)?;
+        Draft::of(kind, serde_json::to_vec(value), body, cards)
+    }
+
+    fn event(entry: Arc<Entry>, cards: Vec<Card>) -> Result<Draft, LedgerError> {
+        let mut json = Vec::with_capacity(BODY_BYTES);
+        let written = write_entry(&mut json, &entry);
+        Draft::of(Kind::Event, written.map(|()| json), RecordBody::Event(entry), cards)
+    }
+
+    fn open(call: Arc<OpenCall>) -> Result<Draft, LedgerError> {
+        let mut json = Vec::with_capacity(BODY_BYTES);
+        let written = write_open(&mut json, &call);
+        Draft::of(Kind::Open, written.map(|()| json), RecordBody::Open(call), Vec::new())
+    }
+
+    fn of(
+        kind: Kind,
+        json: Result<Vec<u8>, serde_json::Error>,
+        body: RecordBody,
+        cards: Vec<Card>,
+    ) -> Result<Draft, LedgerError> {
+        let json = json.map_err(invalid)?;
         if json.len() > limits::RECORD_BYTES_MAX {
             return Err(LedgerError::TooLarge { bytes: json.len(), max: limits::RECORD_BYTES_MAX });
         }

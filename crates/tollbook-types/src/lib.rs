@@ -2,8 +2,8 @@
 //!
 //! Everything here is a value. This crate must never know I/O, async, a wall clock or a floating
 //! point number; whoever needs "now" takes a [`Timestamp`] or a [`Clock`] as an argument.
-//! The shapes below are also the journal's format: their serialised form is what a record's
-//! digest covers, so a member is only ever added (optional, skipped when absent), never renamed.
+//! [`record`] is the form of entries and open calls in the journal; everything else is recorded as
+//! its shape serialises, so a member is only ever added (optional, skipped when absent), never renamed.
 
 mod attribution;
 mod card;
@@ -16,6 +16,7 @@ pub mod limits;
 mod meter;
 mod money;
 mod provider;
+pub mod record;
 mod time;
 mod usage;
 

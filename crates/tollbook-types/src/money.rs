@@ -117,17 +117,48 @@ fn divide_half_even(numerator: i128, denominator: i128) -> Option<(i128, bool)> 
     Some((if up { quotient.checked_add(1)? } else { quotient }, remainder != 0))
 }
 
+/// The longest amount text: a sign, 27 digits, the point and twelve decimals.
+const WRITTEN_BYTES_MAX: usize = 48;
+
+/// An amount as decimal text, without trailing zeros.
+struct Written {
+    bytes: [u8; WRITTEN_BYTES_MAX],
+    len: usize,
+}
+
+impl Written {
+    fn of(money: Money) -> Written {
+        let magnitude = money.0.unsigned_abs();
+        let unit = PICOS_PER_USD.unsigned_abs();
+        // The fraction with a one in front keeps its leading zeros.
+        let fraction = (magnitude % unit + unit) as u64;
+        let mut written = Written { bytes: [0; WRITTEN_BYTES_MAX], len: 0 };
+        if money.0 < 0 {
+            written.push(b"-");
+        }
+        written.push(itoa::Buffer::new().format(magnitude / unit).as_bytes());
+        let mut buffer = itoa::Buffer::new();
+        let decimals = buffer.format(fraction)[1..].trim_end_matches('0');
+        if !decimals.is_empty() {
+            written.push(b".");
+            written.push(decimals.as_bytes());
+        }
+        written
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let magnitude = self.0.unsigned_abs();
-        let unit = PICOS_PER_USD.unsigned_abs();
-        let (whole, fraction) = (magnitude / unit, magnitude % unit);
-        let sign = if self.0 < 0 { "-" } else { "" };
-        if fraction == 0 {
-            return f.pad(&format!("{sign}{whole}"));
-        }
-        let digits = format!("{fraction:012}");
-        f.pad(&format!("{sign}{whole}.{}", digits.trim_end_matches('0')))
+        f.pad(Written::of(*self).text())
     }
 }
 
@@ -143,7 +174,7 @@ impl FromStr for Money {
 
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(Written::of(*self).text())
     }
 }
 
@@ -319,6 +350,24 @@ mod tests {
             let product = BigInt::from(quantity) * BigInt::from(picos);
             prop_assert_eq!(rounded, (product % BigInt::from(per)) != BigInt::from(0));
         }
+    }
+
+    #[test]
+    fn writes_amounts_in_full() {
+        let cases: &[(i128, &str)] = &[
+            (0, "0"),
+            (1, "0.000000000001"),
+            (-1_500_000_000_000, "-1.5"),
+            (100_000_000_000_000, "100"),
+            (1_000_000_000_010, "1.00000000001"),
+            (i128::MAX, "170141183460469231731687303.715884105727"),
+            (i128::MIN, "-170141183460469231731687303.715884105728"),
+        ];
+        for (picos, text) in cases {
+            assert_eq!(Money::from_picos(*picos).to_string(), *text);
+            assert_eq!(serde_json::to_string(&Money::from_picos(*picos)).unwrap(), format!("\"{text}\""));
+        }
+        assert_eq!(format!("{:>6}", Money::from_picos(500_000_000_000)), "   0.5");
     }
 
     proptest! {

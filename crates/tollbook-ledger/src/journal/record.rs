@@ -4,10 +4,12 @@
 //! {"v":1,"seq":12,"k":"event","sum":"5f0c…","d":{…}}
 //! ```
 //!
-//! `sum` is the digest of `"{k} {seq} "` followed by the bytes of `d`, the same digest that the
-//! store keeps with the entry. `d` comes last so that it can be cut out without parsing it.
+//! `sum` is the digest over the bytes of `d`, the kind and the position, separated by single spaces,
+//! the same digest that the store keeps with the entry. It covers the position last, so that the body
+//! is hashed before the position is known. `d` comes last so that it can be cut out without parsing it.
 
 use serde::{Deserialize, Serialize};
+use tollbook_types::record::{BodyHash, read_entry, read_open};
 use tollbook_types::{Adjustment, Digest, Entry, Money, OpenCall, Seq, Timestamp};
 
 /// What a line starts with; also where reading can begin again after damage.
@@ -144,26 +146,28 @@ pub struct Line<'a> {
     pub body: &'a [u8],
 }
 
-/// The digest of a record.
-pub fn digest(kind: Kind, seq: Seq, body: &[u8]) -> Digest {
-    let mut bytes = Vec::with_capacity(body.len() + 32);
-    bytes.extend_from_slice(kind.name().as_bytes());
-    bytes.push(b' ');
-    bytes.extend_from_slice(seq.to_string().as_bytes());
-    bytes.push(b' ');
-    bytes.extend_from_slice(body);
-    Digest::of(&bytes)
-}
-
 /// Appends the line, with its line end, to `out`. Returns the digest.
 pub fn write(out: &mut Vec<u8>, kind: Kind, seq: Seq, body: &[u8]) -> Digest {
-    let sum = digest(kind, seq, body);
+    write_hashed(out, kind, seq, body, BodyHash::of(body))
+}
+
+/// As [`write`], for a body that is hashed already.
+pub fn write_hashed(out: &mut Vec<u8>, kind: Kind, seq: Seq, body: &[u8], hash: BodyHash) -> Digest {
+    let sum = hash.at(kind.name(), seq);
     out.extend_from_slice(START);
-    out.extend_from_slice(format!("{seq},\"k\":\"{}\",\"sum\":\"{sum}\",\"d\":", kind.name()).as_bytes());
+    out.extend_from_slice(itoa::Buffer::new().format(seq).as_bytes());
+    out.extend_from_slice(b",\"k\":\"");
+    out.extend_from_slice(kind.name().as_bytes());
+    out.extend_from_slice(b"\",\"sum\":\"");
+    out.extend_from_slice(&sum.to_hex());
+    out.extend_from_slice(b"\",\"d\":");
     out.extend_from_slice(body);
     out.extend_from_slice(b"}\n");
     sum
 }
+
+/// The most bytes that a line takes besides its body.
+pub const FRAME_BYTES_MAX: usize = 128;
 
 /// Reads a line (without its line end). `None` unless every byte is as [`write`] makes it.
 pub fn read(line: &[u8]) -> Option<Line<'_>> {
@@ -180,7 +184,7 @@ pub fn read(line: &[u8]) -> Option<Line<'_>> {
     let rest = &rest[kind.name().len() + "\",\"sum\":\"".len()..];
     let sum = Digest::from_hex(std::str::from_utf8(rest.get(..32)?).ok()?)?;
     let body = rest[32..].strip_prefix(b"\",\"d\":")?.strip_suffix(b"}")?;
-    (digest(kind, seq, body) == sum).then_some(Line { seq, kind, digest: sum, body })
+    (BodyHash::of(body).at(kind.name(), seq) == sum).then_some(Line { seq, kind, digest: sum, body })
 }
 
 /// Where, after the first byte, a line could begin: reading goes on there after damage.
@@ -193,9 +197,9 @@ impl Line<'_> {
     pub fn parse(&self) -> Result<Body, serde_json::Error> {
         Ok(match self.kind {
             Kind::Segment => Body::Segment(serde_json::from_slice(self.body)?),
-            Kind::Event => Body::Event(Box::new(serde_json::from_slice(self.body)?)),
+            Kind::Event => Body::Event(Box::new(read_entry(self.body)?)),
             Kind::Adjust => Body::Adjust(Box::new(serde_json::from_slice(self.body)?)),
-            Kind::Open => Body::Open(Box::new(serde_json::from_slice(self.body)?)),
+            Kind::Open => Body::Open(Box::new(read_open(self.body)?)),
             Kind::Control => Body::Control(serde_json::from_slice(self.body)?),
             Kind::Gap => Body::Gap(serde_json::from_slice(self.body)?),
             Kind::Seal => Body::Seal(serde_json::from_slice(self.body)?),

@@ -34,7 +34,7 @@ fn specimens() -> Vec<Specimen> {
         for group in 0..20_u64 {
             let ids = (0..30).map(|n| format!("{group}-{n}"));
             books.ledger.submit(ids.map(|id| call(&id)).collect()).unwrap();
-            let key = format!("key/{}", group % 7);
+            let key = format!("note/{}", group % 7);
             books.ledger.control(&key, Some(document(&key, 1))).unwrap();
             let seq = books.store.calls_by_id(&format!("{group}-7")).unwrap()[0].seq;
             let usage = Settlement::Usage(Meters::from_pairs([(Meter::Input, group)]));

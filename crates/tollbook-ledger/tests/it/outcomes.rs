@@ -132,7 +132,7 @@ fn a_lost_store_is_made_again_from_the_journal_to_the_same_state() {
         let joined =
             with(gateway(&format!("o{n}"), &format!("r{n}"), n + n % 2), |e| e.source = "otlp".into());
         ledger.submit(vec![joined, event("e1", 1, 1)]).unwrap();
-        ledger.control("key/k1", Some(format!("{{\"n\":{n}}}"))).unwrap();
+        ledger.control("note/k1", Some(format!("{{\"n\":{n}}}"))).unwrap();
     }
     ledger.close().unwrap();
     let before = rig.store.clone();
@@ -148,7 +148,7 @@ fn a_lost_store_is_made_again_from_the_journal_to_the_same_state() {
     for seq in 1..=rig.applied() {
         assert_eq!(rig.store.call(seq).unwrap(), before.call(seq).unwrap(), "record {seq}");
     }
-    assert_eq!(rig.store.control("key/k1").unwrap().unwrap().version, 50);
+    assert_eq!(rig.store.control("note/k1").unwrap().unwrap().version, 50);
 }
 
 #[test]

@@ -209,7 +209,7 @@ impl Job {
     fn write_documents(&self, done: &AtomicBool) {
         let mut number = 0;
         while !done.load(Ordering::Relaxed) {
-            let key = format!("key/{}-{}", self.round, number % 4);
+            let key = format!("note/{}-{}", self.round, number % 4);
             let next = number / 4 + 1;
             let version = self.books.ledger.control(&key, Some(document(&key, next))).unwrap();
             assert_eq!(version, next);
@@ -353,7 +353,7 @@ impl Job {
         for number in 0..200 {
             let refused = ledger.submit(vec![call(&format!("late-{number}"))]).unwrap_err();
             assert!(matches!(refused, LedgerError::Fatal(_)), "{refused}");
-            let refused = ledger.control("key/late", Some(document("key/late", 1))).unwrap_err();
+            let refused = ledger.control("note/late", Some(document("note/late", 1))).unwrap_err();
             assert!(matches!(refused, LedgerError::Fatal(_)), "{refused}");
             let refused = ledger.record(call(&format!("gateway-{number}"))).unwrap_err();
             assert!(matches!(refused, LedgerError::Fatal(_)), "{refused}");
