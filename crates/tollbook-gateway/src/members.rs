@@ -1,0 +1,265 @@
+//! The members of a JSON object, found in one pass over its text.
+//!
+//! Nothing is copied, unescaped or judged: a member is where it stands. Text that is not JSON ends
+//! the walk. This must never know what a member means.
+
+use memchr::memchr2;
+use std::ops::Range;
+
+/// A walk over the members of one object.
+#[derive(Debug)]
+pub(crate) struct Members<'a> {
+    text: &'a [u8],
+    at: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The object has begun.
+    First,
+    /// A member has been read.
+    Further,
+    /// The closing brace has been read.
+    Ended,
+    /// The text is no object.
+    Broken,
+}
+
+/// One member.
+#[derive(Clone, Debug)]
+pub(crate) struct Member<'a> {
+    /// The name between its quotes, escapes and all.
+    pub name: &'a [u8],
+    /// Where the name's first quote stands.
+    pub at: usize,
+    /// Where the value stands.
+    pub value: Range<usize>,
+}
+
+impl<'a> Members<'a> {
+    /// The members of the object that the text is; blanks around it are passed over.
+    pub fn of(text: &'a [u8]) -> Members<'a> {
+        let at = blanks(text, 0);
+        let state = if text.get(at) == Some(&b'{') { State::First } else { State::Broken };
+        Members { text, at: at + 1, state }
+    }
+
+    /// Where the closing brace stands: once all members have been read, and only if nothing but
+    /// blanks follows.
+    pub fn end(&self) -> Option<usize> {
+        let whole = self.state == State::Ended && blanks(self.text, self.at) == self.text.len();
+        whole.then(|| self.at - 1)
+    }
+
+    fn step(&mut self) -> Option<Member<'a>> {
+        let text = self.text;
+        let mut at = blanks(text, self.at);
+        match (text.get(at)?, self.state) {
+            (b'}', State::First | State::Further) => {
+                (self.at, self.state) = (at + 1, State::Ended);
+                return None;
+            }
+            (b',', State::Further) => at = blanks(text, at + 1),
+            (_, State::First) => {}
+            _ => return None,
+        }
+        if text.get(at) != Some(&b'"') {
+            return None;
+        }
+        let name_end = string_end(text, at)?;
+        let colon = blanks(text, name_end);
+        if text.get(colon) != Some(&b':') {
+            return None;
+        }
+        let start = blanks(text, colon + 1);
+        let end = value_end(text, start)?;
+        (self.at, self.state) = (end, State::Further);
+        Some(Member { name: &text[at + 1..name_end - 1], at, value: start..end })
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = Member<'a>;
+
+    fn next(&mut self) -> Option<Member<'a>> {
+        if matches!(self.state, State::Ended | State::Broken) {
+            return None;
+        }
+        let member = self.step();
+        if member.is_none() && self.state != State::Ended {
+            self.state = State::Broken;
+        }
+        member
+    }
+}
+
+/// Where the blanks that begin here end.
+fn blanks(text: &[u8], at: usize) -> usize {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().position(|byte| !is_blank(byte)).unwrap_or(rest.len())
+}
+
+/// Where the string that begins at its quote ends, behind its last quote.
+fn string_end(text: &[u8], at: usize) -> Option<usize> {
+    let mut at = at + 1;
+    loop {
+        at += memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+/// Where the value that begins here ends. Inside of containers only strings and depth count.
+fn value_end(text: &[u8], at: usize) -> Option<usize> {
+    match text.get(at)? {
+        b'"' => string_end(text, at),
+        b'{' | b'[' => container_end(text, at),
+        b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
+            let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
+            Some(text[at..].iter().position(is_end).map_or(text.len(), |length| at + length))
+        }
+        _ => None,
+    }
+}
+
+fn container_end(text: &[u8], mut at: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    loop {
+        at = mark(text, at)?;
+        match text[at] {
+            b'"' => {
+                at = string_end(text, at)?;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            _ => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+        }
+        at += 1;
+    }
+}
+
+/// Where the next quote, bracket or brace stands: eight bytes at a time, so that long arrays of
+/// numbers are passed over quickly.
+fn mark(text: &[u8], mut at: usize) -> Option<usize> {
+    let is_mark = |byte: &u8| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']');
+    while let Some(eight) = text.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()) {
+        if has_mark(u64::from_le_bytes(eight)) {
+            break;
+        }
+        at += 8;
+    }
+    text.get(at..)?.iter().position(is_mark).map(|found| at + found)
+}
+
+/// Whether any of eight bytes may be a mark: never no when one is.
+const fn has_mark(bytes: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const fn zeros(bytes: u64) -> u64 {
+        bytes.wrapping_sub(ONES) & !bytes
+    }
+    // Brackets and braces differ in one bit.
+    let folded = bytes | ONES * 0x20;
+    let found = zeros(bytes ^ ONES * b'"' as u64)
+        | zeros(folded ^ ONES * b'{' as u64)
+        | zeros(folded ^ ONES * b'}' as u64);
+    found & (ONES << 7) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::value::RawValue;
+    use std::collections::BTreeMap;
+
+    fn check(text: &str, found: &[(&str, &str)], end: Option<usize>) {
+        let mut members = Members::of(text.as_bytes());
+        let read: Vec<(&str, &str)> = members
+            .by_ref()
+            .map(|member| {
+                assert_eq!(text.as_bytes()[member.at], b'"');
+                (std::str::from_utf8(member.name).unwrap(), &text[member.value])
+            })
+            .collect();
+        assert_eq!(read, found, "{text}");
+        assert_eq!(members.end(), end, "{text}");
+    }
+
+    #[test]
+    fn members_are_where_they_stand() {
+        check("{}", &[], Some(1));
+        check(" { } \n", &[], Some(3));
+        check(r#"{"a":1}"#, &[("a", "1")], Some(6));
+        check(
+            "\t{ \"a\" : [1, {\"}\": \"]\\\"\"}, 22222222222222222222] , \"b\\\"\":\"x\\\\\" ,\"c\":-1.5e3,\"a\":null}",
+            &[
+                ("a", "[1, {\"}\": \"]\\\"\"}, 22222222222222222222]"),
+                ("b\\\"", "\"x\\\\\""),
+                ("c", "-1.5e3"),
+                ("a", "null"),
+            ],
+            Some(83),
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_ends_the_walk() {
+        for text in
+            ["", "[1]", "null", "\"a\"", "{", "{\"", "{\"a", "{\"a\"", "{\"a\":", "{\"a\":}", "{,}", "{a:1}"]
+        {
+            check(text, &[], None);
+        }
+        for text in [
+            "{\"a\":1",
+            "{\"a\":1,",
+            "{\"a\":1,}",
+            "{\"a\":1 \"b\":2}",
+            "{\"a\":1}}",
+            "{\"a\":1}x",
+            "{\"a\":1]",
+        ] {
+            check(text, &[("a", "1")], None);
+        }
+        check("{\"a\":[[[", &[], None);
+        check("{\"a\":\"\\", &[], None);
+    }
+
+    #[test]
+    fn it_finds_what_a_parser_finds() {
+        let texts = [
+            r#"{"model":"m","messages":[{"role":"user","content":"a\"}]b \\"}],"stream":true,"n":12}"#,
+            r#"{"input":[[1,2,3,4,5,6,7,8,9,10,11],[12]],"x":{"y":{"z":"\u0022{"}},"é":"é\\\\"}"#,
+        ];
+        for text in texts {
+            let parsed: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).unwrap();
+            let found: BTreeMap<String, String> = Members::of(text.as_bytes())
+                .map(|member| {
+                    (String::from_utf8(member.name.to_vec()).unwrap(), text[member.value].to_owned())
+                })
+                .collect();
+            let parsed: BTreeMap<String, String> =
+                parsed.into_iter().map(|(name, raw)| (name, raw.get().to_owned())).collect();
+            assert_eq!(found, parsed);
+        }
+    }
+
+    #[test]
+    fn marks_are_never_missed() {
+        for byte in 0..=255_u8 {
+            for place in 0..8 {
+                let mut bytes = [b'a'; 8];
+                bytes[place] = byte;
+                let is_mark = matches!(byte, b'"' | b'{' | b'}' | b'[' | b']');
+                assert!(!is_mark || has_mark(u64::from_le_bytes(bytes)), "{byte}");
+            }
+        }
+    }
+}
