@@ -7,6 +7,7 @@ mod books;
 mod duck;
 mod extract;
 mod figure;
+mod gateway;
 mod import;
 mod large;
 mod machine;
@@ -18,7 +19,7 @@ mod scratch;
 mod size;
 mod workload;
 
-use crate::figure::{Table, put, timed};
+use crate::figure::{Table, put, say, timed};
 use crate::large::Large;
 use crate::run::Run;
 use crate::scratch::Scratch;
@@ -34,6 +35,11 @@ usage: cargo xtask bench [NAME…] [OPTIONS]
   append    appending to the ledger, empty and large
   size      bytes a call
   queries   questions to the large store, DuckDB beside it
+  gateway   calls through the gateway, nginx beside it (Debian's package); so do the next four
+  streams   streams through it
+  memory    what it takes with connections and open streams
+  hostile   good callers beside bad ones
+  peers     LiteLLM and Portkey beside it, installed under bench/target (a few minutes)
 
   --calls N    calls in the large store (10,000,000); 0: nothing that needs it
   --rounds N   rounds of each measurement (5)
@@ -43,7 +49,10 @@ usage: cargo xtask bench [NAME…] [OPTIONS]
 Without a name: all of them. The large store takes about 2 GB for each million calls while it runs.
 ";
 
-const NAMES: [&str; 6] = ["extract", "price", "import", "append", "size", "queries"];
+const NAMES: [&str; 11] = [
+    "extract", "price", "import", "append", "size", "queries", "gateway", "streams", "memory", "hostile",
+    "peers",
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -105,6 +114,18 @@ fn measure(names: &[&str], run: &Run, table: &mut Table) -> Result<(), String> {
     }
     if wanted("append") {
         append::empty(run, table)?;
+    }
+    for (name, part) in [
+        ("gateway", gateway::calls as fn(&Run, &mut Table) -> Result<(), String>),
+        ("streams", gateway::streams),
+        ("memory", gateway::memory),
+        ("hostile", gateway::hostile),
+        ("peers", gateway::peers),
+    ] {
+        if wanted(name) {
+            say(&format!("\n{name}"));
+            part(run, table)?;
+        }
     }
     if run.calls == 0 || !["append", "size", "queries"].into_iter().any(wanted) {
         return Ok(());
