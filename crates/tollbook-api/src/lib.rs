@@ -1,3 +1,71 @@
 //! The control plane: ingest, queries and keys over HTTP, in the shapes that programs read.
 //!
-//! It must never know SQL, nor how a provider is called.
+//! A request goes through one gate that knows who may use which route ([`routes`]), then to a
+//! handler that reads it, asks the ledger or the store on a thread that may wait, and answers in a
+//! shape of [`wire`]. Refusals are problem+json. It must never know SQL, nor how a provider is called.
+
+mod access;
+mod body;
+mod calls;
+mod events;
+mod keys;
+pub mod metrics;
+mod params;
+mod probes;
+mod problem;
+pub mod question;
+mod routes;
+mod shared;
+mod usage;
+pub mod wire;
+
+pub use access::Access;
+pub use calls::card;
+pub use keys::roles;
+pub use routes::Listed;
+
+use metrics::Figures;
+use question::NamedZone;
+use shared::Shared;
+use std::sync::Arc;
+use tollbook_ledger::Ledger;
+use tollbook_types::Clock;
+
+/// How the API is run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `/metrics` without a key, for callers on this machine.
+    pub open_metrics: bool,
+    /// The zone of days and buckets, where a request names none.
+    pub zone: NamedZone,
+}
+
+/// The API over a ledger.
+pub struct Api {
+    shared: Shared,
+}
+
+impl Api {
+    /// An API over this ledger.
+    pub fn new(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, options: Options) -> Api {
+        Api { shared: Shared::new(ledger, clock, options) }
+    }
+
+    /// Shows these among its metrics, too.
+    #[must_use]
+    pub fn with_figures(mut self, figures: Arc<dyn Figures>) -> Api {
+        self.shared.figures = Some(figures);
+        self
+    }
+
+    /// Its routes, ready to serve. A caller's address is taken from the extension
+    /// `ConnectInfo<SocketAddr>`; without it a caller is taken for one from elsewhere.
+    pub fn router(self) -> axum::Router {
+        routes::router(Arc::new(self.shared))
+    }
+
+    /// Every route that there is, for tests and documentation.
+    pub fn routes() -> Vec<Listed> {
+        routes::listed()
+    }
+}

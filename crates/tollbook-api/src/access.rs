@@ -1,0 +1,130 @@
+//! Who asks, and whether they may.
+
+use crate::problem::Problem;
+use crate::shared::Shared;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, header};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tollbook_store::{Dimension, Filter};
+use tollbook_types::{Attribution, Key, Role};
+
+/// Headers that a key may come in, beside `authorization: Bearer`.
+const KEY_HEADERS: [&str; 2] = ["x-tollbook-key", "x-api-key"];
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, without a key.
+    Anyone,
+    /// As viewers; without a key only from this machine, and only when that is configured.
+    Metrics,
+    /// Keys with one of these roles, and admins.
+    Roles(&'static [Role]),
+}
+
+/// Whose request it is. A route that needs a key always has one of these among its extensions.
+#[derive(Clone, Debug)]
+pub struct Caller(pub Arc<Key>);
+
+/// What of the books a caller sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Only this project's calls.
+    pub project: Option<String>,
+    /// Only this user's calls.
+    pub user: Option<String>,
+}
+
+impl Caller {
+    /// What the caller sees: an admin everything, others what their key is bound to.
+    pub fn scope(&self) -> Scope {
+        let key = &self.0;
+        if key.may(Role::Admin) {
+            return Scope::default();
+        }
+        Scope { project: key.binding.project.clone(), user: key.binding.user.clone() }
+    }
+}
+
+impl Scope {
+    /// Conditions that no call outside of it meets.
+    pub fn filters(&self) -> impl Iterator<Item = Filter> {
+        let project = self.project.clone().map(|project| Filter::is(Dimension::Project, project));
+        let user = self.user.clone().map(|user| Filter::is(Dimension::User, user));
+        project.into_iter().chain(user)
+    }
+
+    /// Whether a call on this account is in it.
+    pub fn admits(&self, attribution: &Attribution) -> bool {
+        let is = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
+        is(&self.project, &attribution.project) && is(&self.user, &attribution.user)
+    }
+}
+
+/// Lets a request through to its route, or refuses it.
+pub async fn gate(
+    State((shared, access)): State<(Arc<Shared>, Access)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match admit(&shared, access, &request) {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn admit(shared: &Shared, access: Access, request: &Request) -> Result<Option<Caller>, Problem> {
+    let roles: &[Role] = match access {
+        // A good key may be there; a bad one does no harm.
+        Access::Anyone => return Ok(caller(shared, request.headers()).ok().flatten()),
+        Access::Metrics if shared.options.open_metrics && is_local(request) => return Ok(None),
+        Access::Metrics => &[Role::Viewer],
+        Access::Roles(roles) => roles,
+    };
+    let Some(caller) = caller(shared, request.headers())? else {
+        let detail = "a key is needed: send it as `authorization: Bearer tb_…`";
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, "key_missing", detail));
+    };
+    if !roles.iter().any(|role| caller.0.may(*role)) && !caller.0.may(Role::Admin) {
+        let names: Vec<&str> = roles.iter().chain(&[Role::Admin]).map(|role| role.name()).collect();
+        let detail = format!("this needs a key with the role {}", names.join(" or "));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
+    }
+    Ok(Some(caller))
+}
+
+fn is_local(request: &Request) -> bool {
+    request.extensions().get::<ConnectInfo<SocketAddr>>().is_some_and(|peer| peer.0.ip().is_loopback())
+}
+
+/// The key that was presented, if one was.
+fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    let invalid = || {
+        let detail = "the key is not known, has been revoked, or has expired";
+        Problem::new(StatusCode::UNAUTHORIZED, "invalid_key", detail)
+    };
+    let mut presented: Option<&str> = None;
+    let bearers = headers.get_all(header::AUTHORIZATION).iter().map(|value| {
+        let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
+    });
+    let others = KEY_HEADERS.iter().flat_map(|name| headers.get_all(*name)).map(|value| value.to_str().ok());
+    for text in bearers.chain(others) {
+        let text = text.ok_or_else(invalid)?;
+        if presented.is_some_and(|known| known != text) {
+            return Err(Problem::bad_request("two_keys", "two different keys were sent; send one"));
+        }
+        presented = Some(text);
+    }
+    let Some(text) = presented else { return Ok(None) };
+    let key = shared.ledger.keys().find(text, shared.clock.now());
+    key.map(|key| Some(Caller(key))).ok_or_else(invalid)
+}

@@ -1,0 +1,181 @@
+//! `GET /api/v1/calls`, one call, and why it costs what it costs.
+
+use crate::access::{Caller, Scope};
+use crate::params::{Params, invalid};
+use crate::problem::Problem;
+use crate::question;
+use crate::shared::Shared;
+use crate::wire::{self, CallView, Explanation};
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use data_encoding::BASE64URL_NOPAD;
+use http::{StatusCode, Uri};
+use serde::Serialize;
+use std::sync::Arc;
+use tollbook_store::{CallsCursor, CallsOrder, CallsQuery, Store, StoreError, StoredCall};
+use tollbook_types::{CardId, Digest, RateCard};
+
+/// Calls on a page, unless asked for fewer or more.
+const LIMIT_DEFAULT: usize = 50;
+const LIMIT_MAX: usize = 1_000;
+/// The first byte of a cursor: its form.
+const CURSOR_FORM: u8 = 1;
+
+/// A page of calls.
+#[derive(Serialize)]
+pub struct Page {
+    data: Vec<CallView>,
+    has_more: bool,
+    next_cursor: Option<String>,
+}
+
+/// Lists calls.
+pub async fn list(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Result<Json<Page>, Problem> {
+    let mut params = Params::of(&uri)?;
+    let limit = match params.take("limit")? {
+        None => LIMIT_DEFAULT,
+        Some(text) => match text.parse() {
+            Ok(limit @ 1..=LIMIT_MAX) => limit,
+            _ => return Err(invalid(format!("limit is a number from 1 to {LIMIT_MAX}"))),
+        },
+    };
+    let cursor = params.take("cursor")?;
+    let question = params.digest();
+    let words =
+        [("time", CallsOrder::Newest), ("cost", CallsOrder::Costliest), ("recorded", CallsOrder::Recorded)];
+    let order = params.word("sort", &words)?.unwrap_or(CallsOrder::Newest);
+    let zone = params.zone(&shared.options.zone)?.zone;
+    let (from, to) = (params.take("from")?, params.take("to")?);
+    let range = question::range(from.as_deref(), to.as_deref(), &zone, shared.clock.now());
+    let after = cursor.map(|text| read_cursor(&text, question)).transpose()?;
+    let query = CallsQuery {
+        range: range.map_err(invalid)?,
+        filters: params.filters(&caller.scope())?,
+        order,
+        after,
+        limit,
+    };
+    let page = shared.read(move |store| store.calls(&query)).await?;
+    Ok(Json(Page {
+        data: page.calls.iter().map(CallView::of).collect(),
+        has_more: page.next.is_some(),
+        next_cursor: page.next.map(|next| write_cursor(next, question)),
+    }))
+}
+
+/// One call in full.
+pub async fn one(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Json<CallView>, Problem> {
+    let wanted = Wanted::of(id, &uri, caller.scope())?;
+    let found = shared.read(move |store| wanted.find(store)).await??;
+    Ok(Json(CallView::of(&found)))
+}
+
+/// Why it costs what it costs.
+pub async fn explain(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Json<Explanation>, Problem> {
+    let wanted = Wanted::of(id, &uri, caller.scope())?;
+    let explained = shared.read(move |store| {
+        let found = match wanted.find(store)? {
+            Ok(found) => found,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        wire::explain(&found, |id| card(store, id)).map(Ok)
+    });
+    Ok(Json(explained.await??))
+}
+
+/// A recorded rate card.
+pub fn card(store: &dyn Store, id: CardId) -> Result<Option<RateCard>, StoreError> {
+    let found = store.control(&format!("card/{id}"))?;
+    Ok(found.and_then(|control| control.body).and_then(|body| serde_json::from_str(&body).ok()))
+}
+
+/// Which call is meant.
+struct Wanted {
+    id: String,
+    project: Option<String>,
+    source: Option<String>,
+    scope: Scope,
+}
+
+impl Wanted {
+    fn of(id: String, uri: &Uri, scope: Scope) -> Result<Wanted, Problem> {
+        let mut params = Params::of(uri)?;
+        let (project, source) = (params.take("project")?, params.take("source")?);
+        if !params.is_empty() {
+            return Err(invalid("the parameters here are project and source"));
+        }
+        Ok(Wanted { id, project, source, scope })
+    }
+
+    /// The one call that is meant and that the caller may see. One that the caller may not see is
+    /// as one that is not there.
+    fn find(&self, store: &dyn Store) -> Result<Result<StoredCall, Problem>, StoreError> {
+        let mut found = store.calls_by_id(&self.id)?;
+        found.retain(|call| self.is_meant(call) && self.scope.admits(&call.corrected().attribution));
+        Ok(match found.len() {
+            1 => Ok(found.swap_remove(0)),
+            0 => Err(Problem::not_found("there is no such call")),
+            _ => {
+                let names = found.iter().map(|call| {
+                    let project = call.corrected().attribution.project;
+                    let project = project.map_or(String::new(), |project| format!(" in project {project}"));
+                    format!("{}{project}", call.entry.event.source)
+                });
+                let names: Vec<String> = names.collect();
+                let detail = format!(
+                    "several calls have this id: from {}; add source= and project=",
+                    names.join(", from ")
+                );
+                Err(Problem::new(StatusCode::CONFLICT, "ambiguous_id", detail))
+            }
+        })
+    }
+
+    fn is_meant(&self, call: &StoredCall) -> bool {
+        let own = call.entry.event.identity();
+        let mut identities = std::iter::once(&own).chain(call.joined.iter().map(|(identity, _)| identity));
+        identities.any(|identity| {
+            identity.id == self.id
+                && self.project.as_ref().is_none_or(|project| identity.project.as_ref() == Some(project))
+                && self.source.as_ref().is_none_or(|source| identity.source == *source)
+        })
+    }
+}
+
+/// A cursor only goes on with the question that it came from.
+fn write_cursor(next: CallsCursor, question: Digest) -> String {
+    let mut bytes = vec![CURSOR_FORM];
+    bytes.extend(question.short().to_be_bytes());
+    bytes.extend(next.key.to_be_bytes());
+    bytes.extend(next.seq.to_be_bytes());
+    BASE64URL_NOPAD.encode(&bytes)
+}
+
+fn read_cursor(text: &str, question: Digest) -> Result<CallsCursor, Problem> {
+    let wrong = || {
+        let detail = "the cursor is not one that this question gave; leave it out to begin anew";
+        Problem::bad_request("cursor_invalid", detail)
+    };
+    let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| wrong())?;
+    let (head, rest) = bytes.split_first_chunk::<9>().ok_or_else(wrong)?;
+    let (key, seq) = rest.split_first_chunk::<16>().ok_or_else(wrong)?;
+    let seq: [u8; 8] = seq.try_into().map_err(|_| wrong())?;
+    if head[0] != CURSOR_FORM || head[1..] != question.short().to_be_bytes() {
+        return Err(wrong());
+    }
+    Ok(CallsCursor { key: i128::from_be_bytes(*key), seq: u64::from_be_bytes(seq) })
+}

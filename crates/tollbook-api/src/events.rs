@@ -1,0 +1,322 @@
+//! `POST /api/v1/events`: calls made elsewhere. What is acknowledged is durable and in every sum.
+
+use crate::access::Caller;
+use crate::body::{self, Encoding};
+use crate::metrics::Ingest;
+use crate::problem::{Fault, Problem};
+use crate::shared::Shared;
+use axum::body::Body;
+use axum::extract::State;
+use axum::{Extension, Json};
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+use serde_json::Value;
+use std::sync::Arc;
+use tollbook_ledger::{Ledger, Outcome};
+use tollbook_store::StoreError;
+use tollbook_types::{CostBasis, Event, Key, Money, Role, Seq, Timestamp, json, limits::BATCH_EVENTS_MAX};
+use tollbook_usage::import::{self, Context, Window, code, native};
+
+/// Where events from here come in.
+const SOURCE: &str = "api";
+/// How far from the present an event may be. An admin's may be of any past.
+const WINDOW: Window = Window { past_seconds: 35 * 86_400, future_seconds: 5 * 60 };
+
+/// The code of another content under a known id.
+const ID_CONFLICT: &str = "id_conflict";
+
+/// How several events stand in one body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// One object, or an array of them.
+    Json,
+    /// One object a line.
+    Lines,
+}
+
+/// One event of a request.
+struct Item {
+    /// The line, where events are lines.
+    line: Option<usize>,
+    told: Told,
+}
+
+enum Told {
+    Event(Box<Event>),
+    Refused { id: Option<String>, problems: Vec<import::Problem> },
+    Forbidden { id: String },
+}
+
+/// What became of an event.
+enum Fate {
+    Accepted { cost: Option<Money>, tokens: u64, unpriced: bool },
+    Duplicate { code: Option<&'static str>, cost: Option<Money>, tokens: u64 },
+    Rejected { code: &'static str, detail: String, pointer: Option<String> },
+}
+
+/// What became of all of them. Sums are of those that were accepted.
+#[derive(Default, Serialize)]
+pub struct Answer {
+    accepted: u64,
+    duplicates: u64,
+    rejected: Vec<Rejected>,
+    cost_usd: Money,
+    total_tokens: u64,
+    unpriced: u64,
+    results: Vec<Verdict>,
+}
+
+#[derive(Serialize)]
+struct Rejected {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    id: Option<String>,
+    code: &'static str,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    id: Option<String>,
+    result: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<Option<Money>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_tokens: Option<u64>,
+}
+
+/// Records what the body says.
+pub async fn post(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Answer>, Problem> {
+    let (form, encoding) = (form(&headers)?, Encoding::of(&headers)?);
+    let bytes = body::read(&headers, body).await?;
+    let now = shared.clock.now();
+    let answer = shared
+        .write(move |ledger| {
+            let text = body::decode(encoding, &bytes)?;
+            take(ledger, &caller.0, form, &text, now)
+        })
+        .await?;
+    shared.counts.ingested(Ingest::New, answer.accepted);
+    shared.counts.ingested(Ingest::Duplicate, answer.duplicates);
+    shared.counts.ingested(Ingest::Rejected, answer.rejected.len() as u64);
+    Ok(Json(answer))
+}
+
+fn form(headers: &HeaderMap) -> Result<Form, Problem> {
+    let Some(told) = headers.get(header::CONTENT_TYPE) else { return Ok(Form::Json) };
+    let name = told.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    match name.trim().to_ascii_lowercase().as_str() {
+        "application/json" => Ok(Form::Json),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Form::Lines),
+        _ => Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "content-type is application/json or application/x-ndjson",
+        )),
+    }
+}
+
+fn take(ledger: &Ledger, key: &Key, form: Form, text: &[u8], now: Timestamp) -> Result<Answer, Problem> {
+    let window = (!key.may(Role::Admin)).then_some(WINDOW);
+    let ctx = Context { window, ..Context::new(SOURCE, now) };
+    let (mut items, is_single) = read(form, text, &ctx)?;
+    for item in &mut items {
+        bind(item, key);
+    }
+    if is_single && let [item] = items.as_slice() {
+        refuse_single(item)?;
+    }
+    let events = items.iter().filter_map(Item::event).cloned().collect();
+    let mut outcomes = ledger.submit(events)?.into_iter();
+    let mut answer = Answer::default();
+    for (index, item) in items.into_iter().enumerate() {
+        let (id, fate) = match item.told {
+            Told::Event(event) => {
+                let fate = fate(ledger, outcomes.next())?;
+                (Some(event.id), fate)
+            }
+            Told::Forbidden { id } => (Some(id), forbidden()),
+            Told::Refused { id, mut problems } => {
+                let problem = problems.swap_remove(0);
+                (id, Fate::Rejected { code: problem.code, detail: problem.detail, pointer: problem.pointer })
+            }
+        };
+        if is_single && let Fate::Rejected { code, detail, .. } = fate {
+            let is_conflict = code == ID_CONFLICT;
+            let status = if is_conflict { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
+            return Err(Problem::new(status, code, detail));
+        }
+        answer.add(index, item.line, id, fate);
+    }
+    Ok(answer)
+}
+
+/// The events in a body, and whether it is one object rather than a batch.
+fn read(form: Form, text: &[u8], ctx: &Context<'_>) -> Result<(Vec<Item>, bool), Problem> {
+    let items: Vec<Item> = match form {
+        Form::Lines => lines(text).map(|(line, text)| Item::of_line(line, text, ctx)).collect(),
+        Form::Json => {
+            let value = json::parse(text).map_err(|error| {
+                let problem = import::Problem::of_json(&error, text);
+                Problem::bad_request(problem.code, problem.detail)
+            })?;
+            match &value {
+                Value::Object(_) => return Ok((vec![Item::of_value(&value, ctx)], true)),
+                Value::Array(values) if values.len() > BATCH_EVENTS_MAX => return Err(too_many()),
+                Value::Array(values) => values.iter().map(|value| Item::of_value(value, ctx)).collect(),
+                _ => {
+                    let detail = "the body is an event, or an array of events";
+                    return Err(Problem::bad_request(code::JSON_INVALID, detail));
+                }
+            }
+        }
+    };
+    if items.len() > BATCH_EVENTS_MAX {
+        return Err(too_many());
+    }
+    Ok((items, false))
+}
+
+/// The lines that hold something, with their numbers from 1; one more than may be is enough.
+fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let numbered = text.split(|byte| *byte == b'\n').enumerate();
+    let told = numbered.filter(|(_, line)| !line.iter().all(u8::is_ascii_whitespace));
+    told.map(|(place, line)| (place + 1, line)).take(BATCH_EVENTS_MAX + 1)
+}
+
+fn too_many() -> Problem {
+    let detail = format!("a request has at most {BATCH_EVENTS_MAX} events");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", detail)
+}
+
+impl Item {
+    fn of_line(line: usize, text: &[u8], ctx: &Context<'_>) -> Item {
+        let told = match json::parse(text) {
+            Ok(value) => Item::of_value(&value, ctx).told,
+            Err(error) => Told::Refused { id: None, problems: vec![import::Problem::of_json(&error, text)] },
+        };
+        Item { line: Some(line), told }
+    }
+
+    fn of_value(value: &Value, ctx: &Context<'_>) -> Item {
+        let told = match native::parse_value(value, ctx) {
+            Ok(event) => Told::Event(Box::new(event)),
+            Err(problems) => {
+                // An id that is itself refused is not repeated.
+                let is_good = problems.iter().all(|problem| problem.code != code::ID_INVALID);
+                let id = value.get("id").and_then(Value::as_str).filter(|_| is_good);
+                Told::Refused { id: id.map(str::to_owned), problems }
+            }
+        };
+        Item { line: None, told }
+    }
+
+    fn event(&self) -> Option<&Event> {
+        match &self.told {
+            Told::Event(event) => Some(event),
+            _ => None,
+        }
+    }
+}
+
+/// Puts the event on the account that the key is bound to. What the key says wins; an event that
+/// names another project is another tenant's, and refused.
+fn bind(item: &mut Item, key: &Key) {
+    let Told::Event(event) = &mut item.told else { return };
+    let told = &mut event.attribution;
+    if let (Some(bound), Some(named)) = (&key.binding.project, &told.project)
+        && bound != named
+    {
+        item.told = Told::Forbidden { id: std::mem::take(&mut event.id) };
+        return;
+    }
+    let mut bound = key.binding.clone();
+    // An admin may report calls that another key made.
+    bound.key = Some(key.id.clone()).filter(|_| told.key.is_none() || !key.may(Role::Admin));
+    bound.fill_from(told);
+    *told = bound;
+}
+
+fn forbidden() -> Fate {
+    let detail = "the key is bound to another project".to_owned();
+    Fate::Rejected { code: "forbidden", detail, pointer: Some("/project".to_owned()) }
+}
+
+/// An event on its own gets the refusal itself.
+fn refuse_single(item: &Item) -> Result<(), Problem> {
+    match &item.told {
+        Told::Event(_) => Ok(()),
+        Told::Refused { problems, .. } => Err(Problem::of_input(problems.clone())),
+        Told::Forbidden { .. } => match forbidden() {
+            Fate::Rejected { code, detail, pointer } => {
+                let problem = Problem::new(StatusCode::FORBIDDEN, code, detail.clone());
+                Err(Problem { errors: vec![Fault { pointer, code, detail }], ..problem })
+            }
+            _ => Ok(()),
+        },
+    }
+}
+
+fn fate(ledger: &Ledger, outcome: Option<Outcome>) -> Result<Fate, Problem> {
+    let rejected = |code, detail: &str| Fate::Rejected { code, detail: detail.to_owned(), pointer: None };
+    Ok(match outcome {
+        Some(Outcome::Accepted { entry, .. }) => Fate::Accepted {
+            cost: entry.rating.cost,
+            tokens: entry.event.usage.as_ref().map_or(0, |usage| usage.total().total_tokens()),
+            unpriced: matches!(entry.rating.basis, CostBasis::Unpriced | CostBasis::Inconsistent),
+        },
+        Some(Outcome::Duplicate { entry }) => known(ledger, entry, None)?,
+        Some(Outcome::Joined { entry, .. }) => known(ledger, entry, Some("joined"))?,
+        Some(Outcome::Conflict { .. }) => {
+            rejected(ID_CONFLICT, "the id is recorded already and says something else; the first is kept")
+        }
+        Some(Outcome::BeforeCutoff) => rejected("before_cutoff", "calls of that day are no longer kept"),
+        _ => {
+            tracing::error!("nothing is known of what became of an event");
+            return Err(Problem::internal());
+        }
+    })
+}
+
+/// An event that was recorded before, with what its entry says now.
+fn known(ledger: &Ledger, entry: Seq, code: Option<&'static str>) -> Result<Fate, StoreError> {
+    let state = ledger.store().call(entry)?.map(|call| call.corrected());
+    let tokens = state.as_ref().map_or(0, |state| state.meters().total_tokens());
+    Ok(Fate::Duplicate { code, cost: state.and_then(|state| state.rating.cost), tokens })
+}
+
+impl Answer {
+    fn add(&mut self, index: usize, line: Option<usize>, id: Option<String>, fate: Fate) {
+        let (result, code, figures) = match fate {
+            Fate::Accepted { cost, tokens, unpriced } => {
+                self.accepted += 1;
+                self.unpriced += u64::from(unpriced);
+                self.total_tokens = self.total_tokens.saturating_add(tokens);
+                // A thousand bills of at most a billion dollars fit.
+                self.cost_usd =
+                    cost.and_then(|cost| self.cost_usd.checked_add(cost)).unwrap_or(self.cost_usd);
+                ("accepted", None, Some((cost, tokens)))
+            }
+            Fate::Duplicate { code, cost, tokens } => {
+                self.duplicates += 1;
+                ("duplicate", code, Some((cost, tokens)))
+            }
+            Fate::Rejected { code, detail, pointer } => {
+                self.rejected.push(Rejected { index, line, id: id.clone(), code, detail, pointer });
+                ("rejected", Some(code), None)
+            }
+        };
+        let (cost_usd, total_tokens) = figures.unzip();
+        self.results.push(Verdict { id, result, code, cost_usd, total_tokens });
+    }
+}

@@ -1,0 +1,139 @@
+//! The routes, who may use each, and what stands around all of them: the request's id, problems,
+//! panics, counts.
+
+use crate::access::{Access, gate};
+use crate::problem::Problem;
+use crate::shared::Shared;
+use crate::{calls, events, keys, metrics, probes, usage};
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::handler::Handler;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use std::sync::Arc;
+use tollbook_types::Role;
+
+/// The header that carries a request's id, both ways.
+const REQUEST_ID: &str = "x-request-id";
+/// A longer id of the caller's own is not taken over.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// Who reads the books: viewers all of them, members what is theirs.
+const READERS: Access = Access::Roles(&[Role::Viewer, Role::Member]);
+const SENDERS: Access = Access::Roles(&[Role::Ingest]);
+const ADMINS: Access = Access::Roles(&[]);
+
+/// A route as others see it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its method.
+    pub method: Method,
+    /// Its path, with parameters in braces.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+}
+
+struct Route {
+    listed: Listed,
+    handler: MethodRouter<Arc<Shared>>,
+}
+
+/// Everything that there is. A route cannot be without a word on who may use it.
+fn all() -> Vec<Route> {
+    vec![
+        route(Method::POST, "/api/v1/events", SENDERS, events::post),
+        route(Method::GET, "/api/v1/calls", READERS, calls::list),
+        route(Method::GET, "/api/v1/calls/{id}", READERS, calls::one),
+        route(Method::GET, "/api/v1/calls/{id}/explain", READERS, calls::explain),
+        route(Method::GET, "/api/v1/usage", READERS, usage::report),
+        route(Method::GET, "/api/v1/keys", ADMINS, keys::list),
+        route(Method::POST, "/api/v1/keys", ADMINS, keys::create),
+        route(Method::DELETE, "/api/v1/keys/{id}", ADMINS, keys::revoke),
+        route(Method::POST, "/api/v1/keys/{id}/rotate", ADMINS, keys::rotate),
+        route(Method::GET, "/healthz", Access::Anyone, probes::health),
+        route(Method::GET, "/readyz", Access::Anyone, probes::ready),
+        route(Method::GET, "/metrics", Access::Metrics, metrics::show),
+    ]
+}
+
+fn route<T: 'static>(
+    method: Method,
+    path: &'static str,
+    access: Access,
+    handler: impl Handler<T, Arc<Shared>>,
+) -> Route {
+    let filter = match method {
+        Method::POST => MethodFilter::POST,
+        Method::DELETE => MethodFilter::DELETE,
+        _ => MethodFilter::GET,
+    };
+    Route { listed: Listed { method, path, access }, handler: on(filter, handler) }
+}
+
+/// The routes without their handlers.
+pub fn listed() -> Vec<Listed> {
+    all().into_iter().map(|route| route.listed).collect()
+}
+
+/// All routes over what they share.
+pub fn router(shared: Arc<Shared>) -> Router {
+    let mut router = Router::new();
+    for Route { listed, handler } in all() {
+        let guard = from_fn_with_state((shared.clone(), listed.access), gate);
+        router = router.route(listed.path, handler.route_layer(guard));
+    }
+    router
+        .fallback(async || Problem::not_found("there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            let detail = "this path knows other methods; the header `allow` names them";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        })
+        .layer(from_fn_with_state(shared.clone(), surround))
+        .with_state(shared)
+}
+
+/// Gives a request its id, keeps a panic from its neighbours, writes problems out, and counts.
+async fn surround(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let id = request_id(request.headers());
+    // On a task of its own: a panic ends only that, and what is being written is written to its end
+    // even when the caller leaves.
+    let mut response = match tokio::spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::error!(request_id = id, "a handler failed: {error}");
+            Problem::internal().into_response()
+        }
+    };
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let allow = response.headers_mut().remove(http::header::ALLOW);
+        response = problem.answer(&id);
+        response.headers_mut().extend(allow.map(|allow| (http::header::ALLOW, allow)));
+        if problem.status.is_server_error() {
+            tracing::warn!(request_id = id, status = problem.status.as_u16(), "{}", problem.code);
+        }
+    }
+    let path = path.as_ref().map_or("other", MatchedPath::as_str);
+    shared.counts.answered(&method, path, response.status());
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// The caller's own id for the request where it is a plain word, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let told = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let is_plain = |id: &&str| {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+        !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.chars().all(is_word)
+    };
+    match told.filter(is_plain) {
+        Some(id) => id.to_owned(),
+        None => format!("req_{}", uuid::Uuid::now_v7().simple()),
+    }
+}

@@ -1,0 +1,16 @@
+//! The JSON shapes that programs read: calls, usage reports, explanations.
+//!
+//! Pure: from the books' values to serialisable values. Nothing here reads a store, a clock or a
+//! file, so that every way out (command line, HTTP) says the same in the same words. Money is
+//! decimal text, absent is `null`, members are only ever added.
+
+mod call;
+mod explain;
+mod key;
+mod quantity;
+mod report;
+
+pub use call::CallView;
+pub use explain::{Check, Explanation, LegView, explain};
+pub use key::KeyView;
+pub use report::{ReportView, has_amount};

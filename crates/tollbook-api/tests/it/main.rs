@@ -1,0 +1,9 @@
+//! What the API promises, as tests: a real router over a real ledger on disk.
+#![allow(clippy::unwrap_used)] // These are tests throughout.
+
+mod events;
+mod keys;
+mod matrix;
+mod probes;
+mod queries;
+mod rig;

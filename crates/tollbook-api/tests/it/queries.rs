@@ -1,0 +1,187 @@
+//! Reading: calls, one call, its explanation, sums, and what each caller sees of them.
+
+use crate::rig::{Rig, bound, event};
+use serde_json::{Value, json};
+use tollbook_types::Role;
+
+fn ids(answer: &Value) -> Vec<&str> {
+    answer["data"].as_array().unwrap().iter().map(|call| call["id"].as_str().unwrap()).collect()
+}
+
+/// Six calls by two users in two projects, one minute apart, `c0` the oldest.
+fn filled() -> Rig {
+    let rig = Rig::new();
+    for n in 0..6 {
+        let (user, project) = (["ann", "bob"][n % 2], ["web", "app"][n / 3]);
+        let more = format!(r#","user":"{user}","project":"{project}","tags":{{"n":"{n}"}}"#);
+        let text = event(&format!("c{n}"), &more).replace("10:30:00", &format!("10:2{n}:00"));
+        assert_eq!(rig.ingest(text.replace(":1000,", &format!(":{}000,", n + 1))).status, 200);
+    }
+    rig
+}
+
+#[test]
+fn calls_are_listed_as_asked() {
+    let rig = filled();
+    let cases: &[(&str, &[&str])] = &[
+        ("", &["c5", "c4", "c3", "c2", "c1", "c0"]),
+        ("?sort=recorded", &["c0", "c1", "c2", "c3", "c4", "c5"]),
+        ("?sort=cost&limit=2", &["c5", "c4"]),
+        ("?user=ann", &["c4", "c2", "c0"]),
+        ("?user=ann&project=web", &["c2", "c0"]),
+        ("?tag.n=1&tag.n=3", &["c3", "c1"]),
+        ("?user!=ann", &["c5", "c3", "c1"]),
+        ("?customer=&project=web", &["c2", "c1", "c0"]),
+        ("?from=2026-11-22T10:22:00Z&to=2026-11-22T10:24:00Z", &["c3", "c2"]),
+        ("?from=2026-11-22&tz=Europe/Berlin", &["c5", "c4", "c3", "c2", "c1", "c0"]),
+        ("?to=2026-11-21", &[]),
+        ("?model=gpt-x&provider=openai&limit=1", &["c5"]),
+    ];
+    for (query, wanted) in cases {
+        let answer = rig.get(&format!("/api/v1/calls{query}"), &rig.keys.viewer);
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+        assert_eq!(ids(&answer.json()), *wanted, "{query}");
+    }
+    for bad in [
+        "nonsense=1",
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "limit=1&limit=2",
+        "sort=best",
+        "from=yesterday",
+        "from=2026-11-22&to=2026-11-20",
+        "tz=Mars/Phobos",
+    ] {
+        let answer = rig.get(&format!("/api/v1/calls?{bad}"), &rig.keys.viewer);
+        assert_eq!(answer.verdict(), "400 parameter_invalid", "{bad}");
+    }
+}
+
+#[test]
+fn pages_follow_each_other_without_gap_or_repeat() {
+    let rig = filled();
+    for sort in ["time", "cost", "recorded"] {
+        let mut seen = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let target = format!("/api/v1/calls?sort={sort}&limit=4{cursor}");
+            let page = rig.get(&target, &rig.keys.viewer).json();
+            seen.extend(ids(&page).into_iter().map(str::to_owned));
+            assert_eq!(page["has_more"], page["next_cursor"] != Value::Null);
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        seen.sort();
+        assert_eq!(seen, ["c0", "c1", "c2", "c3", "c4", "c5"], "{sort}");
+    }
+    let page = rig.get("/api/v1/calls?limit=2", &rig.keys.viewer).json();
+    let cursor = page["next_cursor"].as_str().unwrap();
+    for bad in [
+        format!("cursor={cursor}&user=ann"),
+        format!("sort=cost&cursor={cursor}"),
+        "cursor=zz".into(),
+        "cursor=".into(),
+    ] {
+        let answer = rig.get(&format!("/api/v1/calls?{bad}"), &rig.keys.viewer);
+        assert_eq!(answer.verdict(), "400 cursor_invalid", "{bad}");
+    }
+}
+
+#[test]
+fn one_call_is_found_and_explained() {
+    let rig = filled();
+    let call = rig.get("/api/v1/calls/c0", &rig.keys.viewer).json();
+    assert_eq!((&call["cost_usd"], &call["usage"]["input_tokens"]), (&json!("0.0012"), &json!(1_000)));
+    let explained = rig.get("/api/v1/calls/c0/explain", &rig.keys.viewer).json();
+    assert_eq!((&explained["cost_usd"], &explained["recomputed"]), (&json!("0.0012"), &json!("equal")));
+    assert_eq!(explained["legs"][0]["price"]["source"], "a test");
+    assert_eq!(rig.get("/api/v1/calls/none", &rig.keys.viewer).verdict(), "404 not_found");
+    assert_eq!(rig.get("/api/v1/calls/c0?colour=red", &rig.keys.viewer).verdict(), "400 parameter_invalid");
+
+    rig.ingest(event("c0", r#","project":"third""#));
+    assert_eq!(rig.get("/api/v1/calls/c0", &rig.keys.viewer).verdict(), "409 ambiguous_id");
+    let third = rig.get("/api/v1/calls/c0?project=third", &rig.keys.viewer).json();
+    assert_eq!(third["project"], "third");
+    let odd = rig.get("/api/v1/calls/a%2Fb%20%22", &rig.keys.viewer);
+    assert_eq!(odd.verdict(), "404 not_found");
+    rig.ingest(event(r#"a/b \""#, ""));
+    assert_eq!(rig.get("/api/v1/calls/a%2Fb%20%22", &rig.keys.viewer).status, 200);
+}
+
+#[test]
+fn sums_are_those_of_the_calls() {
+    let rig = filled();
+    let day = "from=2026-11-22T00:00:00Z&to=2026-11-23T00:00:00Z";
+    let report = rig.get(&format!("/api/v1/usage?{day}&group_by=user"), &rig.keys.viewer).json();
+    assert_eq!(report["rows"].as_array().unwrap().len(), 2);
+    let bob = &report["rows"][0];
+    assert_eq!(
+        (&bob["user"], &bob["calls"], &bob["input_tokens"]),
+        (&json!("bob"), &json!(3), &json!(12_000))
+    );
+    assert_eq!((&bob["cost_usd"], &report["total"]["cost_usd"]), (&json!("0.0126"), &json!("0.0222")));
+    let hours =
+        rig.get(&format!("/api/v1/usage?{day}&interval=hour&tz=Asia/Kolkata"), &rig.keys.viewer).json();
+    assert_eq!(hours["rows"][0]["bucket"], "2026-11-22T15:00:00+05:30");
+    let recent = rig.get("/api/v1/usage", &rig.keys.viewer).json();
+    assert_eq!((&recent["from"], &recent["total"]["calls"]), (&json!("2026-11-16T00:00:00Z"), &json!(6)));
+    let billed = rig.get("/api/v1/usage?as=billed&tag.n=0", &rig.keys.viewer).json();
+    assert_eq!(billed["total"]["calls"], 1);
+    for bad in
+        ["interval=minute", "group_by=colour", "as=new", "as=billed&as_of=2026-11-22T00:00:00Z", "as_of=now"]
+    {
+        let answer = rig.get(&format!("/api/v1/usage?{bad}"), &rig.keys.viewer);
+        assert_eq!(answer.verdict(), "400 parameter_invalid", "{bad}");
+    }
+}
+
+#[test]
+fn callers_see_what_is_theirs_and_nothing_of_the_rest() {
+    let rig = filled();
+    let viewer_of_web = rig.key(&[Role::Viewer], bound(|binding| binding.project = Some("web".into())));
+    let ann_in_web = rig.key(
+        &[Role::Member],
+        bound(|binding| {
+            binding.user = Some("ann".into());
+            binding.project = Some("web".into());
+        }),
+    );
+    // A caller, the calls seen, and their input tokens.
+    let cases: &[(&str, &[&str], u64)] = &[
+        (&rig.keys.viewer, &["c5", "c4", "c3", "c2", "c1", "c0"], 21_000),
+        (&rig.keys.member, &["c4", "c2", "c0"], 9_000),
+        (&viewer_of_web, &["c2", "c1", "c0"], 6_000),
+        (&ann_in_web, &["c2", "c0"], 4_000),
+    ];
+    for (key, seen, tokens) in cases {
+        assert_eq!(ids(&rig.get("/api/v1/calls", key).json()), *seen);
+        let total =
+            |more: &str| rig.get(&format!("/api/v1/usage?group_by=user{more}"), key).json()["total"].clone();
+        assert_eq!((&total("")["input_tokens"], &total("")["calls"]), (&json!(tokens), &json!(seen.len())));
+        for n in 0..6 {
+            let id = format!("c{n}");
+            let is_seen = seen.contains(&id.as_str());
+            for target in [format!("/api/v1/calls/{id}"), format!("/api/v1/calls/{id}/explain")] {
+                let answer = rig.get(&target, key);
+                assert_eq!(answer.status.as_u16(), if is_seen { 200 } else { 404 }, "{target}");
+                let none = rig.get(&target.replace(&id, "none"), key).json();
+                assert!(is_seen || answer.json()["detail"] == none["detail"], "as one that is not there");
+            }
+        }
+    }
+    // Asking for somebody else's makes nothing visible.
+    for more in ["user=bob", "user!=ann", "user=", "user=ann&user=bob&tag.n=1"] {
+        let key = &rig.keys.member;
+        let page = rig.get(&format!("/api/v1/calls?{more}"), key).json();
+        assert!(page["data"].as_array().unwrap().iter().all(|call| call["user"] == "ann"), "{more}");
+        let report = rig.get(&format!("/api/v1/usage?{more}&group_by=user"), key).json();
+        assert!(report["rows"].as_array().unwrap().iter().all(|row| row["user"] == "ann"), "{more}");
+    }
+    let page = rig.get("/api/v1/calls?limit=1", &rig.keys.viewer).json();
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let stolen = rig.get(&format!("/api/v1/calls?cursor={cursor}"), &rig.keys.member).json();
+    assert_eq!(ids(&stolen), ["c4", "c2", "c0"], "a cursor opens nothing");
+}
