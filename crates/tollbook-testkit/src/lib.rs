@@ -1,14 +1,16 @@
 //! Helpers for tests: a clock that stands still, seeded workloads, a dumb model of a ledger, a
-//! stand-in for a provider.
+//! stand-in for a provider and a caller.
 //!
 //! Nothing here may become a dependency of anything but tests, and nothing here may read a wall
 //! clock or draw a number that a seed does not give.
 
+mod caller;
 mod clock;
 mod model;
 mod traffic;
 pub mod upstream;
 
+pub use caller::{Answer, Call, Caller};
 pub use clock::ManualClock;
 pub use model::{LedgerModel, Totals, Verdict};
 pub use tollbook_store::conformance::{Made, Random, Workload, calls_query, usage_query};

@@ -8,7 +8,7 @@
 pub mod canned;
 mod coding;
 mod script;
-mod wire;
+pub(crate) mod wire;
 
 pub use canned::Tokens;
 pub use script::{Coding, Gate, Script};

@@ -134,3 +134,25 @@ fn once_stopped_connections_are_refused() {
     upstream.stop();
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
 }
+
+#[test]
+fn a_caller_reads_every_framing_and_keeps_its_connection() {
+    use crate::{Call, Caller};
+    let upstream = Upstream::start().unwrap();
+    let mut caller = Caller::new(upstream.address());
+    let call = Call::post("/x", &json!({"n": 1})).header("x-script", "it");
+    for (script, whole) in [
+        (script(), true),
+        (script().chunked().in_pieces_of(3), true),
+        (script().until_close(), true),
+        (script().cut_after(4), false),
+    ] {
+        upstream.named("it", script);
+        let answer = caller.call(&call).unwrap();
+        assert_eq!(answer.whole, whole);
+        assert_eq!(answer.text(), if whole { "0123456789" } else { "0123" });
+    }
+    // One for each that ended its connection, one before them.
+    assert_eq!(upstream.connections(), 2);
+    assert_eq!(caller.quit_after(&call, 2).unwrap().text(), "01");
+}

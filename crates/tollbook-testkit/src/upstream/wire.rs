@@ -1,4 +1,4 @@
-//! One connection of the stand-in: reads requests, plays scripts.
+//! HTTP/1.1 as it stands on the wire: one connection of the stand-in reads requests, plays scripts.
 
 use super::coding::Encoder;
 use super::script::{Before, Framing, How, NUMBER, Script, Stop};
@@ -234,7 +234,8 @@ fn read_request(
     Ok(Some(request))
 }
 
-fn chunks(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> io::Result<()> {
+/// Reads a body in chunks.
+pub(crate) fn chunks(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> io::Result<()> {
     loop {
         let size = line(reader)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let size = size.split(';').next().unwrap_or_default().trim().to_owned();
@@ -248,7 +249,8 @@ fn chunks(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> io::Result<(
     }
 }
 
-fn exactly(reader: &mut BufReader<TcpStream>, length: u64, body: &mut Vec<u8>) -> io::Result<()> {
+/// Reads so many bytes.
+pub(crate) fn exactly(reader: &mut BufReader<TcpStream>, length: u64, body: &mut Vec<u8>) -> io::Result<()> {
     if length + body.len() as u64 > BODY_BYTES_MAX {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
@@ -257,7 +259,7 @@ fn exactly(reader: &mut BufReader<TcpStream>, length: u64, body: &mut Vec<u8>) -
 }
 
 /// A line without its end; none at the connection's end.
-fn line(reader: &mut BufReader<TcpStream>) -> io::Result<Option<String>> {
+pub(crate) fn line(reader: &mut BufReader<TcpStream>) -> io::Result<Option<String>> {
     let mut line = Vec::new();
     reader.take(HEAD_BYTES_MAX as u64).read_until(b'\n', &mut line)?;
     if line.is_empty() {
