@@ -1,33 +1,29 @@
 //! The ledger: opening it, writing to it, closing it.
 
+use crate::append::{Drafts, ticket, wait};
 use crate::dir::{DataDir, DirLock};
+use crate::durable::{self, Durable};
 use crate::error::LedgerError;
 use crate::journal::record::{ControlBody, GapBody, Kind};
 use crate::journal::{self, Journal, Survey};
 use crate::keys::Keys;
 use crate::rating::{Card, Rated};
-use crate::resolve::{Outcome, Record, RecordBody};
-use crate::writer::{self, Pending, Queue, Ticket};
+use crate::resolve::{Outcome, RecordBody};
+use crate::shared::{Guarded, Health, Shared, Unrecorded};
+use crate::writer::{self, Queue};
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use tollbook_pricing::Book;
 use tollbook_store::Store;
-use tollbook_types::record::{write_entry, write_open};
 use tollbook_types::{
-    Adjustment, CardId, Clock, Content, Digest, Entry, Event, Evidence, OpenCall, Seq, Status, limits,
+    Adjustment, Clock, Content, Digest, Entry, Event, Evidence, OpenCall, Seq, Status, Timestamp,
+    floor_to_micros, limits,
 };
-
-/// Records that may wait for the writer before those who wait for an answer are held back.
-const PENDING_MAX: usize = limits::GROUP_EVENTS_MAX * limits::QUEUE_GROUPS_MAX;
 
 /// Events that are rated and appended at once; a longer submission comes in such pieces.
 const PIECE_EVENTS: usize = 250;
-
-/// What most bodies fit in.
-const BODY_BYTES: usize = 1_024;
 
 /// What "recorded" survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,18 +52,6 @@ impl Default for Options {
     }
 }
 
-/// Whether the ledger can record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Health {
-    /// All is well.
-    #[default]
-    Ok,
-    /// The store fails; the journal takes what may pass without an answer. It is tried again each second.
-    StoreDown(String),
-    /// The journal failed. The process must end.
-    Fatal(String),
-}
-
 /// What opening found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenReport {
@@ -77,56 +61,6 @@ pub struct OpenReport {
     pub interrupted: u64,
     /// Things to tell people, in words.
     pub notes: Vec<String>,
-}
-
-/// Journal and queue, under one lock: the order of the one is the order of the other.
-pub(crate) struct Guarded {
-    pub journal: Journal,
-    pub queue: Queue,
-    /// Versions of documents written by this process that the store may not have yet.
-    controls: HashMap<String, u32>,
-    /// Rate cards that are recorded.
-    cards: HashSet<CardId>,
-    /// Calls that passed unrecorded since recording stopped.
-    gap: Option<GapBody>,
-}
-
-/// What the ledger's threads share.
-pub(crate) struct Shared {
-    pub dir: DataDir,
-    pub store: Arc<dyn Store>,
-    pub clock: Arc<dyn Clock>,
-    pub options: Options,
-    guarded: Mutex<Guarded>,
-    health: Mutex<Health>,
-    /// What occurred before this has been dropped and is refused; `i64::MIN` without a cut-off.
-    pub cutoff_micros: AtomicI64,
-    /// Something is pending, or the ledger closes.
-    pub wake: Condvar,
-    /// There is room in the queue again.
-    pub room: Condvar,
-}
-
-impl Shared {
-    pub fn lock(&self) -> MutexGuard<'_, Guarded> {
-        self.guarded.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn health(&self) -> Health {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub fn set_health(&self, health: Health) {
-        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
-    }
-
-    fn refuse_if_failed(&self) -> Result<(), LedgerError> {
-        match self.health() {
-            Health::Ok => Ok(()),
-            Health::StoreDown(reason) => Err(LedgerError::StoreDown(reason)),
-            Health::Fatal(reason) => Err(LedgerError::Fatal(reason)),
-        }
-    }
 }
 
 /// An open ledger: the only thing that writes in its data directory.
@@ -171,30 +105,22 @@ impl Ledger {
         if is_new {
             journal::sync_dir(dir.path())?;
         }
-        let cards = store.controls("card/")?;
-        let cards = cards.iter().filter_map(|c| Digest::from_hex(c.key.strip_prefix("card/")?)).collect();
-        let guarded =
-            Guarded { journal, queue: Queue::default(), controls: HashMap::new(), cards, gap: None };
-        let shared = Arc::new(Shared {
-            dir,
-            store,
-            clock,
-            options,
-            guarded: Mutex::new(guarded),
-            health: Mutex::default(),
-            cutoff_micros: AtomicI64::new(position.cutoff.map_or(i64::MIN, |cutoff| cutoff.as_microsecond())),
-            wake: Condvar::new(),
-            room: Condvar::new(),
-        });
+        let guarded = Guarded {
+            journal,
+            queue: Queue::default(),
+            controls: HashMap::new(),
+            cards: HashSet::new(),
+            unrecorded: Unrecorded::default(),
+        };
+        let cutoff_micros = position.cutoff.map_or(i64::MIN, |cutoff| cutoff.as_microsecond());
+        let shared =
+            Arc::new(Shared::new(dir, store, clock, options, guarded, position.applied, cutoff_micros));
         // A process that was killed may have left records unsynced: the store must not overtake them.
-        writer::make_durable(&shared)?;
+        durable::make_durable(&shared)?;
         report.replayed = writer::replay(&shared, Seq::MAX)?;
-        if report.replayed > 0 {
-            // Cards that only the journal had are known from here on.
-            let cards = shared.store.controls("card/")?;
-            let ids = cards.iter().filter_map(|c| Digest::from_hex(c.key.strip_prefix("card/")?));
-            shared.lock().cards.extend(ids);
-        }
+        let cards = shared.store.controls("card/")?;
+        let ids = cards.iter().filter_map(|c| Digest::from_hex(c.key.strip_prefix("card/")?));
+        shared.lock().cards.extend(ids);
         let for_writer = shared.clone();
         let writer = std::thread::Builder::new()
             .name("ledger-writer".to_owned())
@@ -258,13 +184,12 @@ impl Ledger {
         let mut appended = 0;
         loop {
             // The writer works on a piece while the next one is rated.
-            let piece = events.by_ref().take(PIECE_EVENTS).map(|event| {
-                let Rated { rating, cards } = crate::rating::rate_event(&book, &event);
-                let entry = Arc::new(Entry { event, rating, recorded_at });
-                Draft::event(entry, cards)
-            });
-            let piece = piece.collect::<Result<Vec<Draft>, LedgerError>>()?;
-            if piece.is_empty() {
+            let mut piece = Drafts::for_records(events.size_hint().1.unwrap_or(0).min(PIECE_EVENTS));
+            for event in events.by_ref().take(PIECE_EVENTS) {
+                let (entry, cards) = rated(&book, event, recorded_at);
+                piece.event(entry, cards)?;
+            }
+            if piece.count() == 0 {
                 break;
             }
             appended += self.append_piece(piece, &ticket, appended)?;
@@ -277,16 +202,35 @@ impl Ledger {
     }
 
     /// Records one event without waiting for the store: on return it survives the end of the process.
+    ///
+    /// [`LedgerError::JournalFull`] means that there is no room: the call may pass and be counted by
+    /// [`Ledger::count_unrecorded`]. After [`LedgerError::Fatal`] the process must end.
     pub fn record(&self, event: Event) -> Result<Seq, LedgerError> {
-        let Rated { rating, cards } = crate::rating::rate_event(&self.book(), &event);
-        let entry = Arc::new(Entry { event, rating, recorded_at: self.shared.clock.now() });
-        self.append(Draft::event(entry, cards)?)
+        let now = self.shared.clock.now();
+        let (entry, cards) = rated(&self.book(), event, now);
+        let mut drafts = Drafts::for_records(1);
+        drafts.event(entry, cards)?;
+        self.append(drafts, now)
+    }
+
+    /// As [`Ledger::record`], and what is returned can be waited for until the record survives the
+    /// loss of power. Nobody lingers then: the writer syncs at once, for everybody who came so far.
+    pub fn record_durable(&self, event: Event) -> Result<Durable, LedgerError> {
+        let promise = self.shared.promises.make(self.record(event)?);
+        self.shared.lock().queue.hurry = true;
+        self.shared.wake.notify_one();
+        // A journal that failed in between has broken only the promises made before.
+        self.shared.refuse_if_fatal()?;
+        Ok(promise)
     }
 
     /// Records that a call is let go to its provider: on return that survives the end of the process.
-    pub fn open_call(&self, call: OpenCall) -> Result<Seq, LedgerError> {
-        let call = Arc::new(call);
-        self.append(Draft::open(call)?)
+    /// Fails as [`Ledger::record`] does.
+    pub fn open_call(&self, mut call: OpenCall) -> Result<Seq, LedgerError> {
+        call.occurred_at = floor_to_micros(call.occurred_at);
+        let mut drafts = Drafts::for_records(1);
+        drafts.open(Arc::new(call))?;
+        self.append(drafts, self.shared.clock.now())
     }
 
     /// Counts a call that passes without a record because there is no room for one. The count is
@@ -294,7 +238,8 @@ impl Ledger {
     pub fn count_unrecorded(&self, reason: &str) {
         let now = self.shared.clock.now();
         let mut state = self.shared.lock();
-        let gap = state.gap.get_or_insert_with(|| GapBody {
+        state.unrecorded.total += 1;
+        let gap = state.unrecorded.gap.get_or_insert_with(|| GapBody {
             from: now,
             to: now,
             calls: 0,
@@ -308,11 +253,12 @@ impl Ledger {
     /// [`Outcome::Stale`], one whose run has been there already is [`Outcome::AlreadyInRun`].
     pub fn adjust(&self, adjustments: Vec<(Adjustment, Vec<Card>)>) -> Result<Vec<Outcome>, LedgerError> {
         self.shared.refuse_if_failed()?;
-        let drafts = adjustments.into_iter().map(|(adjustment, cards)| {
+        let mut drafts = Drafts::default();
+        for (adjustment, cards) in adjustments {
             let adjustment = Arc::new(adjustment);
-            Draft::new(Kind::Adjust, &*adjustment, RecordBody::Adjust(adjustment.clone()), cards)
-        });
-        self.append_and_wait(drafts.collect::<Result<_, _>>()?)
+            drafts.json(Kind::Adjust, &*adjustment, RecordBody::Adjust(adjustment.clone()), cards)?;
+        }
+        self.append_and_wait(drafts)
     }
 
     /// Writes a new version of a document (`None` deletes it) and waits. Returns the version.
@@ -323,13 +269,13 @@ impl Ledger {
         {
             let mut state = self.wait_for_room()?;
             let version = stored.max(state.controls.get(key).copied().unwrap_or(0)) + 1;
-            let control = ControlBody { key: key.to_owned(), version, body, at: self.shared.clock.now() };
-            let draft =
-                Draft::new(Kind::Control, &control, RecordBody::Control(control.clone()), Vec::new())?;
-            self.append_locked(&mut state, draft, Some((ticket, 0)))?;
+            let now = self.shared.clock.now();
+            let control = ControlBody { key: key.to_owned(), version, body, at: now };
+            let mut drafts = Drafts::default();
+            drafts.json(Kind::Control, &control, RecordBody::Control(control.clone()), Vec::new())?;
+            self.append_locked(&mut state, drafts, Some((&ticket, 0)), now)?;
             state.controls.insert(key.to_owned(), version);
         }
-        self.shared.wake.notify_one();
         match wait(&answer)?.first() {
             Some(Outcome::Applied { .. }) => {
                 Ok(self.shared.store.control(key)?.map_or(0, |found| found.version))
@@ -342,8 +288,9 @@ impl Ledger {
 
     /// Appends a seal and waits until the store has it.
     pub(crate) fn seal(&self, seal: crate::journal::record::SealBody) -> Result<(), LedgerError> {
-        let draft = Draft::new(Kind::Seal, &seal, RecordBody::Seal(seal.clone()), Vec::new())?;
-        self.append_and_wait(vec![draft]).map(drop)
+        let mut drafts = Drafts::default();
+        drafts.json(Kind::Seal, &seal, RecordBody::Seal(seal.clone()), Vec::new())?;
+        self.append_and_wait(drafts).map(drop)
     }
 
     /// Waits until everything recorded so far is in the store.
@@ -366,6 +313,8 @@ impl Ledger {
     }
 
     fn stop(&mut self) {
+        // Without room even for that, the count goes with the process.
+        let _ = self.note_gap();
         self.shared.lock().queue.closing = true;
         self.shared.wake.notify_all();
         if let Some(writer) = self.writer.take()
@@ -384,101 +333,6 @@ impl Ledger {
         }
         Ok(count)
     }
-
-    fn append(&self, draft: Draft) -> Result<Seq, LedgerError> {
-        let mut state = self.shared.lock();
-        let seq = self.append_locked(&mut state, draft, None)?;
-        drop(state);
-        self.shared.wake.notify_one();
-        Ok(seq)
-    }
-
-    fn append_and_wait(&self, drafts: Vec<Draft>) -> Result<Vec<Outcome>, LedgerError> {
-        if drafts.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (ticket, answer) = ticket(drafts.len());
-        self.append_piece(drafts, &ticket, 0)?;
-        wait(&answer)
-    }
-
-    /// Appends records that are answered on the ticket from place `first` on, and wakes the writer.
-    /// Returns how many.
-    fn append_piece(
-        &self,
-        drafts: Vec<Draft>,
-        ticket: &Arc<Ticket>,
-        first: usize,
-    ) -> Result<usize, LedgerError> {
-        let count = drafts.len();
-        let mut state = self.wait_for_room()?;
-        for (index, draft) in drafts.into_iter().enumerate() {
-            self.append_locked(&mut state, draft, Some((ticket.clone(), first + index)))?;
-        }
-        drop(state);
-        self.shared.wake.notify_one();
-        Ok(count)
-    }
-
-    fn wait_for_room(&self) -> Result<MutexGuard<'_, Guarded>, LedgerError> {
-        let mut state = self.shared.lock();
-        while state.queue.pending.len() >= PENDING_MAX && !state.queue.behind {
-            state = self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        if state.queue.behind {
-            drop(state);
-            self.shared.refuse_if_failed()?;
-            return Err(LedgerError::StoreDown("it is catching up with the journal".to_owned()));
-        }
-        Ok(state)
-    }
-
-    /// Appends a record, before it any card that it refers to and that is not recorded yet.
-    fn append_locked(
-        &self,
-        state: &mut Guarded,
-        draft: Draft,
-        waiter: Option<(Arc<Ticket>, usize)>,
-    ) -> Result<Seq, LedgerError> {
-        if let Health::Fatal(reason) = self.shared.health() {
-            return Err(LedgerError::Fatal(reason));
-        }
-        let result = self.append_in_order(state, draft, waiter);
-        if let Err(LedgerError::Fatal(reason)) = &result {
-            self.shared.set_health(Health::Fatal(reason.clone()));
-        }
-        result
-    }
-
-    fn append_in_order(
-        &self,
-        state: &mut Guarded,
-        draft: Draft,
-        waiter: Option<(Arc<Ticket>, usize)>,
-    ) -> Result<Seq, LedgerError> {
-        let now = self.shared.clock.now();
-        if let Some(gap) = state.gap.take() {
-            let recorded = Draft::new(Kind::Gap, &gap, RecordBody::Gap(gap.clone()), Vec::new())
-                .and_then(|draft| push(state, draft, None, now));
-            if let Err(error) = recorded {
-                state.gap = Some(gap);
-                return Err(error);
-            }
-        }
-        for card in &draft.cards {
-            if state.cards.contains(&card.id) {
-                continue;
-            }
-            let body = serde_json::to_string(&card.card).map_err(invalid)?;
-            let control =
-                ControlBody { key: format!("card/{}", card.id), version: 1, body: Some(body), at: now };
-            let record =
-                Draft::new(Kind::Control, &control, RecordBody::Control(control.clone()), Vec::new())?;
-            push(state, record, None, now)?;
-            state.cards.insert(card.id);
-        }
-        push(state, draft, waiter, now)
-    }
 }
 
 impl Drop for Ledger {
@@ -487,82 +341,11 @@ impl Drop for Ledger {
     }
 }
 
-/// A record that has no number yet.
-struct Draft {
-    kind: Kind,
-    json: Vec<u8>,
-    body: RecordBody,
-    cards: Vec<Card>,
-}
-
-impl Draft {
-    fn new(
-        kind: Kind,
-        value: &impl serde::Serialize,
-        body: RecordBody,
-        cards: Vec<Card>,
-    ) -> Result<Draft, LedgerError> {
-        Draft::of(kind, serde_json::to_vec(value), body, cards)
-    }
-
-    fn event(entry: Arc<Entry>, cards: Vec<Card>) -> Result<Draft, LedgerError> {
-        let mut json = Vec::with_capacity(BODY_BYTES);
-        let written = write_entry(&mut json, &entry);
-        Draft::of(Kind::Event, written.map(|()| json), RecordBody::Event(entry), cards)
-    }
-
-    fn open(call: Arc<OpenCall>) -> Result<Draft, LedgerError> {
-        let mut json = Vec::with_capacity(BODY_BYTES);
-        let written = write_open(&mut json, &call);
-        Draft::of(Kind::Open, written.map(|()| json), RecordBody::Open(call), Vec::new())
-    }
-
-    fn of(
-        kind: Kind,
-        json: Result<Vec<u8>, serde_json::Error>,
-        body: RecordBody,
-        cards: Vec<Card>,
-    ) -> Result<Draft, LedgerError> {
-        let json = json.map_err(invalid)?;
-        if json.len() > limits::RECORD_BYTES_MAX {
-            return Err(LedgerError::TooLarge { bytes: json.len(), max: limits::RECORD_BYTES_MAX });
-        }
-        Ok(Draft { kind, json, body, cards })
-    }
-}
-
-fn push(
-    state: &mut Guarded,
-    draft: Draft,
-    waiter: Option<(Arc<Ticket>, usize)>,
-    now: tollbook_types::Timestamp,
-) -> Result<Seq, LedgerError> {
-    let (seq, digest) = state.journal.append(draft.kind, &draft.json, now)?;
-    let queue = &mut state.queue;
-    if queue.pending.len() >= PENDING_MAX && waiter.is_none() {
-        // The journal has it; the writer reads it from there once it has done what is pending.
-        queue.behind = true;
-    }
-    if !queue.behind {
-        queue.waited_for += usize::from(waiter.is_some());
-        queue.pending.push_back(Pending { record: Record { seq, digest, body: draft.body }, waiter });
-    }
-    Ok(seq)
-}
-
-type Answer = std::sync::mpsc::Receiver<Result<Vec<Outcome>, LedgerError>>;
-
-fn ticket(count: usize) -> (Arc<Ticket>, Answer) {
-    let (sender, receiver) = sync_channel(1);
-    (Arc::new(Ticket::new(count, sender)), receiver)
-}
-
-fn wait(answer: &Answer) -> Result<Vec<Outcome>, LedgerError> {
-    answer.recv().unwrap_or_else(|_| Err(LedgerError::Fatal("the writer ended".to_owned())))
-}
-
-fn invalid(error: serde_json::Error) -> LedgerError {
-    LedgerError::Invalid(error.to_string())
+/// Rates an event; the instants of the books are whole microseconds.
+fn rated(book: &Book, mut event: Event, recorded_at: Timestamp) -> (Arc<Entry>, Vec<Card>) {
+    event.occurred_at = floor_to_micros(event.occurred_at);
+    let Rated { rating, cards } = crate::rating::rate_event(book, &event);
+    (Arc::new(Entry { event, rating, recorded_at: floor_to_micros(recorded_at) }), cards)
 }
 
 /// Refuses what cannot be put right here, and notes what people should know.

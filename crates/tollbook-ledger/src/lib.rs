@@ -6,9 +6,11 @@
 //! every query. Replay never rates, so a new binary never changes the past. This crate must never
 //! know SQL, HTTP or a provider's bytes.
 
+mod append;
 mod check;
 mod correct;
 mod dir;
+mod durable;
 mod error;
 pub mod journal;
 pub mod keys;
@@ -17,15 +19,20 @@ mod rating;
 mod resolve;
 mod restore;
 mod retain;
+mod shared;
+mod status;
 mod writer;
 
 pub use check::{Verification, verify};
 pub use correct::{Backfill, Difference, Rerate, Settlement};
 pub use dir::{DataDir, DirLock};
+pub use durable::Durable;
 pub use error::LedgerError;
 pub use keys::{KeyRing, NewKey};
-pub use ledger::{Durability, Health, Ledger, OpenReport, Options};
+pub use ledger::{Durability, Ledger, OpenReport, Options};
 pub use rating::{Card, Rated, rate_event};
 pub use resolve::Outcome;
 pub use restore::{Restored, restore, restore_from_journal};
 pub use retain::Purged;
+pub use shared::Health;
+pub use status::Status;

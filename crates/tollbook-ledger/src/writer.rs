@@ -5,10 +5,11 @@
 //! it forgets what it had in hand (the journal has it), says so to those who wait, and reads on from
 //! the journal once the store is back.
 
+use crate::durable::{make_durable, sync_meanwhile};
 use crate::error::LedgerError;
 use crate::journal;
-use crate::ledger::{Durability, Health, Shared};
 use crate::resolve::{Outcome, Record, RecordBody, resolve};
+use crate::shared::{Health, Shared};
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,6 +68,8 @@ pub struct Queue {
     pub waited_for: usize,
     /// Set when records stand in the journal that are not in `pending`.
     pub behind: bool,
+    /// Set when somebody waits for the journal's next sync, and for no more.
+    pub hurry: bool,
     /// Set when the ledger is closing.
     pub closing: bool,
 }
@@ -94,7 +97,9 @@ fn run(shared: &Shared) {
             if closing {
                 return;
             }
-            std::thread::sleep(STORE_RETRY);
+            if let Err(error) = sync_meanwhile(shared, STORE_RETRY) {
+                shared.set_health(Health::Fatal(error.to_string()));
+            }
             continue;
         }
         if closing {
@@ -119,7 +124,7 @@ fn next_group(shared: &Shared) -> (Vec<Pending>, bool, bool) {
         }
         let since = *first_seen.get_or_insert_with(Instant::now);
         let waited = since.elapsed();
-        if full || queue.waited_for > 0 || queue.closing || waited >= LINGER {
+        if full || queue.waited_for > 0 || queue.hurry || queue.closing || waited >= LINGER {
             let count = queue.pending.len().min(limits::GROUP_EVENTS_MAX);
             let group: Vec<Pending> = queue.pending.drain(..count).collect();
             queue.waited_for -= group.iter().filter(|pending| pending.waiter.is_some()).count();
@@ -170,21 +175,12 @@ fn fail_all(shared: &Shared, group: Vec<Pending>, error: impl Fn() -> LedgerErro
     }
 }
 
-/// Syncs the journal, unless the ledger is run without.
-pub fn make_durable(shared: &Shared) -> Result<(), LedgerError> {
-    if shared.options.durability == Durability::Process {
-        return Ok(());
-    }
-    let handle = shared.lock().journal.sync_handle()?;
-    // Never tried again: after a failed fsync nobody knows what is on the disk.
-    handle.sync_data().map_err(|error| LedgerError::Fatal(error.to_string()))
-}
-
 /// Decides records and applies them in one transaction.
 pub fn apply(shared: &Shared, records: &[Record]) -> Result<Vec<Outcome>, LedgerError> {
     let Some(through) = records.last().map(|record| record.seq) else { return Ok(Vec::new()) };
     let (ops, outcomes) = resolve(shared.store.as_ref(), records)?;
     shared.store.append(&Batch { ops, through })?;
+    shared.note_applied(through);
     Ok(outcomes)
 }
 
@@ -197,7 +193,10 @@ fn catch_up(shared: &Shared) -> bool {
     loop {
         let target = shared.lock().journal.next() - 1;
         if let Err(error) = make_durable(shared).and_then(|()| replay(shared, target)) {
-            shared.set_health(Health::StoreDown(error.to_string()));
+            shared.set_health(match error {
+                LedgerError::Fatal(reason) => Health::Fatal(reason),
+                error => Health::StoreDown(error.to_string()),
+            });
             return false;
         }
         let mut state = shared.lock();

@@ -12,7 +12,13 @@ use record::{Kind, Line, SegmentHead};
 use segment::{Active, Contents, Damage};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tollbook_types::record::BodyHash;
 use tollbook_types::{Digest, Seq, Timestamp, limits};
+
+/// What a buffer for staged records keeps of its size once they are written.
+const STAGED_BYTES_KEPT: usize = 512 * 1024;
 
 /// What was found when a journal was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,8 +51,17 @@ pub struct Journal {
     segment_bytes: u64,
     active: Option<Active>,
     next: Seq,
-    buffer: Vec<u8>,
+    /// Lines that have numbers and are not written yet.
+    staged: Vec<u8>,
+    /// The number of the first of them.
+    unwritten: Seq,
+    has_spare: bool,
+    /// When there was no room for another segment.
+    full_at: Option<Instant>,
 }
+
+/// How long the disk is not asked again for a segment after it had no room: each time costs much.
+const FULL_RETRY: Duration = Duration::from_secs(1);
 
 impl Journal {
     /// Opens the journal in `dir` to append after everything that is there and after `applied`,
@@ -61,13 +76,17 @@ impl Journal {
     ) -> Result<Journal, LedgerError> {
         std::fs::create_dir_all(dir).map_err(at(dir))?;
         let segment_bytes = segment_bytes.max(2 * segment::RESERVE_BYTES + limits::RECORD_BYTES_MAX as u64);
+        let next = survey.last.unwrap_or(0).max(applied) + 1;
         let mut journal = Journal {
             dir: dir.to_owned(),
             ledger: ledger.to_owned(),
             segment_bytes,
             active: None,
-            next: survey.last.unwrap_or(0).max(applied) + 1,
-            buffer: Vec::new(),
+            next,
+            staged: Vec::new(),
+            unwritten: next,
+            has_spare: false,
+            full_at: None,
         };
         let store_is_ahead = survey.last.is_some_and(|last| last < applied);
         // What the store had was synced before. Behind it, the power may have taken some records of
@@ -99,36 +118,81 @@ impl Journal {
         self.next
     }
 
-    /// Appends one record. On return it survives the end of the process.
-    pub fn append(&mut self, kind: Kind, body: &[u8], now: Timestamp) -> Result<(Seq, Digest), LedgerError> {
+    /// Bytes for records that are left in the open segment.
+    pub fn room_bytes(&self) -> u64 {
+        self.active.as_ref().map_or(0, Active::room_bytes)
+    }
+
+    /// Whether a whole further segment is preallocated.
+    pub fn has_spare(&self) -> bool {
+        self.has_spare
+    }
+
+    /// Gives a record its number and its digest and puts it behind those that wait for
+    /// [`Journal::commit`]. Where another segment is begun for it, those are written first.
+    pub fn stage(
+        &mut self,
+        kind: Kind,
+        body: &[u8],
+        hash: BodyHash,
+        now: Timestamp,
+    ) -> Result<(Seq, Digest), LedgerError> {
         if body.len() > limits::RECORD_BYTES_MAX {
             return Err(LedgerError::TooLarge { bytes: body.len(), max: limits::RECORD_BYTES_MAX });
         }
+        self.make_room(body.len() as u64, kind == Kind::Gap, now)?;
         let seq = self.next;
-        let mut line = std::mem::take(&mut self.buffer);
-        line.clear();
-        let digest = record::write(&mut line, kind, seq, body);
-        let room = |active: &Active| active.has_room(line.len() as u64, kind == Kind::Gap);
-        if !self.active.as_ref().is_some_and(room) {
-            self.begin_segment(now, None, Vec::new())?;
-        }
-        let Some(active) = self.active.as_mut() else {
-            return Err(LedgerError::JournalFull(self.dir.clone()));
-        };
-        let written = active.append(&line);
-        self.buffer = line;
-        written.map_err(|error| match is_full(&error) {
-            true => LedgerError::JournalFull(self.dir.clone()),
-            false => LedgerError::Fatal(error.to_string()),
-        })?;
+        let digest = record::write_hashed(&mut self.staged, kind, seq, body, hash);
         self.next = seq + 1;
         Ok((seq, digest))
     }
 
+    /// Sees to it that a body of so many bytes fits behind what is staged, in another segment if need
+    /// be. Room is kept at the end of each segment for the record that says what could not be recorded.
+    pub fn make_room(&mut self, bytes: u64, use_reserve: bool, now: Timestamp) -> Result<(), LedgerError> {
+        let needed = self.staged.len() as u64 + bytes + record::FRAME_BYTES_MAX as u64;
+        if self.active.as_ref().is_some_and(|active| active.has_room(needed, use_reserve)) {
+            return Ok(());
+        }
+        self.commit()?;
+        if self.full_at.is_some_and(|at| at.elapsed() < FULL_RETRY) {
+            return Err(LedgerError::JournalFull(self.dir.clone()));
+        }
+        let begun = self.begin_segment(now, None, Vec::new());
+        let is_full = matches!(begun, Err(LedgerError::JournalFull(_)));
+        self.full_at = is_full.then(Instant::now);
+        begun
+    }
+
+    /// Writes what is staged, in one write. On return it survives the end of the process; if it
+    /// fails, nothing of it is recorded.
+    pub fn commit(&mut self) -> Result<(), LedgerError> {
+        if self.staged.is_empty() {
+            return Ok(());
+        }
+        let Some(active) = self.active.as_mut() else {
+            return Err(LedgerError::JournalFull(self.dir.clone()));
+        };
+        active.append(&self.staged).map_err(|error| match is_full(&error) {
+            true => LedgerError::JournalFull(self.dir.clone()),
+            false => LedgerError::Fatal(error.to_string()),
+        })?;
+        self.staged.clear();
+        self.staged.shrink_to(STAGED_BYTES_KEPT);
+        self.unwritten = self.next;
+        Ok(())
+    }
+
+    /// Forgets what is staged, whose numbers go to others.
+    pub fn unstage(&mut self) {
+        self.staged.clear();
+        self.next = self.unwritten;
+    }
+
     /// A handle whose `sync_data` makes everything appended so far durable, without holding the journal.
-    pub fn sync_handle(&self) -> Result<std::fs::File, LedgerError> {
+    pub fn sync_handle(&self) -> Result<Arc<std::fs::File>, LedgerError> {
         match &self.active {
-            Some(active) => active.file.try_clone().map_err(at(&active.path)),
+            Some(active) => Ok(active.for_sync.clone()),
             None => Err(LedgerError::JournalFull(self.dir.clone())),
         }
     }
@@ -161,6 +225,7 @@ impl Journal {
             })?;
         }
         std::fs::rename(&spare, &path).map_err(at(&path))?;
+        self.has_spare = false;
         sync_dir(&self.dir)?;
         let mut active = Active::fresh(path.clone())?;
         let head = SegmentHead { ledger: self.ledger.clone(), created_at: now, lost_from, holes };
@@ -176,15 +241,13 @@ impl Journal {
 
     /// Makes the spare if it is not there. Failing is no error yet: it is tried again at each change
     /// of segment, and only then decides.
-    fn keep_a_spare(&self) {
+    fn keep_a_spare(&mut self) {
         let spare = self.spare();
-        if std::fs::metadata(&spare).is_ok_and(|found| found.len() == self.segment_bytes) {
-            return;
-        }
+        let is_there = std::fs::metadata(&spare).is_ok_and(|found| found.len() == self.segment_bytes);
         let unfinished = self.dir.join("spare.unfinished");
-        if segment::preallocate(&unfinished, self.segment_bytes).is_ok() {
-            let _ = std::fs::rename(&unfinished, &spare);
-        }
+        self.has_spare = is_there
+            || (segment::preallocate(&unfinished, self.segment_bytes).is_ok()
+                && std::fs::rename(&unfinished, &spare).is_ok());
     }
 
     fn spare(&self) -> PathBuf {
@@ -352,12 +415,16 @@ mod tests {
         read(dir, |_| Ok::<(), LedgerError>(())).unwrap()
     }
 
+    fn append(journal: &mut Journal, body: &[u8]) -> Seq {
+        let (seq, _) = journal.stage(Kind::Gap, body, BodyHash::of(body), now()).unwrap();
+        journal.commit().unwrap();
+        seq
+    }
+
     fn journal_of(dir: &Path, records: u64) {
         let mut journal = Journal::open(dir, "l", 1, &look(dir), 0, now()).unwrap();
         for n in 0..records {
-            journal
-                .append(Kind::Gap, format!("{{\"n\":\"{n}{}\"}}", "x".repeat(40_000)).as_bytes(), now())
-                .unwrap();
+            append(&mut journal, format!("{{\"n\":\"{n}{}\"}}", "x".repeat(40_000)).as_bytes());
         }
     }
 
@@ -439,7 +506,7 @@ mod tests {
         let dir = TempDir::new().unwrap();
         journal_of(dir.path(), 3);
         let mut journal = Journal::open(dir.path(), "l", 1, &look(dir.path()), 10, now()).unwrap();
-        assert_eq!(journal.append(Kind::Gap, b"{}", now()).unwrap().0, 11);
+        assert_eq!(append(&mut journal, b"{}"), 11);
         drop(journal);
         let survey = look(dir.path());
         assert_eq!((survey.known_lost, survey.missing, survey.last), (vec![(4, 10)], vec![], Some(11)));

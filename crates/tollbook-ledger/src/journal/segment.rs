@@ -10,6 +10,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tollbook_types::Seq;
 
 /// Space kept free at the end of a segment, for the record that says what could not be recorded.
@@ -58,6 +59,9 @@ fn fill_with_zeros(mut file: &File, bytes: u64) -> std::io::Result<()> {
 pub struct Active {
     /// The file.
     pub file: File,
+    /// The same file, opened once more for who syncs it meanwhile: an error of the disk is told once
+    /// to each opening, and both must know.
+    pub for_sync: Arc<File>,
     /// Its path.
     pub path: PathBuf,
     /// Where the next record goes.
@@ -71,7 +75,8 @@ impl Active {
     pub fn open(path: PathBuf, offset: u64) -> Result<Active, LedgerError> {
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(at(&path))?;
         let size = file.metadata().map_err(at(&path))?.len();
-        let mut active = Active { file, path, offset, size };
+        let for_sync = Arc::new(OpenOptions::new().write(true).open(&path).map_err(at(&path))?);
+        let mut active = Active { file, for_sync, path, offset, size };
         active.clear_tail()?;
         Ok(active)
     }
@@ -80,13 +85,19 @@ impl Active {
     pub fn fresh(path: PathBuf) -> Result<Active, LedgerError> {
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(at(&path))?;
         let size = file.metadata().map_err(at(&path))?.len();
-        Ok(Active { file, path, offset: 0, size })
+        let for_sync = Arc::new(OpenOptions::new().write(true).open(&path).map_err(at(&path))?);
+        Ok(Active { file, for_sync, path, offset: 0, size })
     }
 
     /// Whether so many more bytes fit, with the reserve left free or not.
     pub fn has_room(&self, bytes: u64, use_reserve: bool) -> bool {
         let reserve = if use_reserve { 0 } else { RESERVE_BYTES };
         self.offset + bytes + reserve <= self.size
+    }
+
+    /// Bytes left, without the reserve.
+    pub fn room_bytes(&self) -> u64 {
+        self.size.saturating_sub(self.offset + RESERVE_BYTES)
     }
 
     /// Writes bytes at the end. They survive the process from here on, not yet the power.

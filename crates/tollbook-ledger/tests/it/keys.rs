@@ -21,6 +21,7 @@ fn a_key_opens_until_it_ends_also_after_a_restart() {
     let rig = Rig::new();
     let ledger = rig.open();
     let (key, text) = ledger.create_key(new_key("a", &[Role::Gateway, Role::Ingest])).unwrap();
+    rig.clock.advance_seconds(1);
     let expires_at = Some("2026-09-21T15:00:00Z".parse().unwrap());
     let (_, short) = ledger.create_key(NewKey { expires_at, ..new_key("b", &[Role::Viewer]) }).unwrap();
     assert_eq!(text.len(), 3 + 52);

@@ -132,7 +132,7 @@ fn without_shared_memory(mut files: Files) -> Files {
 #[test]
 fn soak_power_loss_takes_nothing_that_was_acknowledged() {
     let count = if crate::is_soak() { 200 } else { 40 };
-    let recording = record("full", 600);
+    let recording = record("full", 1_200);
     assert!(recording.segments_gone() > 0, "the store was never alone");
     let mut random = crate::random(7);
     let moments = recording.moments(count, &mut random);
@@ -210,7 +210,7 @@ fn without_fsync_the_same_power_loss_takes_acknowledged_calls() {
 #[test]
 fn soak_a_write_ahead_log_that_is_gone_takes_nothing() {
     let count = if crate::is_soak() { 100 } else { 12 };
-    let recording = record("full", 600);
+    let recording = record("full", 1_200);
     assert!(recording.segments_gone() > 0, "the store was never alone");
     let mut random = crate::random(13);
     let store = recording.dir().join("store.db");
