@@ -15,7 +15,6 @@ mod pages;
 mod prices;
 mod quantities;
 mod select;
-mod wire;
 
 use clap::Parser;
 use cli::Cli;
@@ -23,6 +22,7 @@ use config::Config;
 use failure::{Exit, Failure};
 use out::Out;
 use std::process::ExitCode;
+use tollbook_api::wire;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

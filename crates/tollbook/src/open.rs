@@ -116,6 +116,5 @@ fn missing_store(dir: &DataDir) -> Result<Failure, Failure> {
 
 /// A recorded rate card.
 pub fn card(store: &dyn Store, id: CardId) -> Result<Option<RateCard>, Failure> {
-    let found = store.control(&format!("card/{id}"))?;
-    Ok(found.and_then(|control| control.body).and_then(|body| serde_json::from_str(&body).ok()))
+    Ok(tollbook_api::card(store, id)?)
 }

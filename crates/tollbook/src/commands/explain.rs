@@ -4,9 +4,9 @@ use crate::cli::CallIdArgs;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::out::Out;
-use crate::out::number::{count, dollars};
+use crate::out::number::{count, dollars, rate_words};
 use crate::out::text::{fold, pad, visible};
-use crate::wire::{Check, Explanation, LegView, explain, priced_as_words, rate_words};
+use crate::wire::{Check, Explanation, LegView, explain};
 use crate::{open, select};
 use tollbook_types::Money;
 
@@ -118,7 +118,8 @@ fn lines(leg: &LegView, out: &mut Out) -> Result<(), Failure> {
             line.quantity, line.picos, line.per, view.cost_picos
         );
         field("", &product, out)?;
-        if let Some(words) = priced_as_words(line.meter, line.priced_as) {
+        if line.meter != line.priced_as {
+            let words = format!("{} has no rate of its own: priced as {}", line.meter, line.priced_as);
             field("", &words, out)?;
         }
     }

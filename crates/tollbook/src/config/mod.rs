@@ -10,8 +10,8 @@ use crate::cli::GlobalArgs;
 use crate::failure::Failure;
 use std::fmt;
 use std::path::{Path, PathBuf};
+pub use tollbook_api::question::NamedZone;
 use tollbook_ledger::Durability;
-use tollbook_store::Zone;
 use tollbook_types::limits;
 
 /// The file that is read when none is named.
@@ -57,25 +57,6 @@ impl<T> Set<T> {
     }
 }
 
-/// A zone with its IANA name.
-#[derive(Clone, Debug)]
-pub struct NamedZone {
-    /// The name, as it was given.
-    pub name: String,
-    /// The zone.
-    pub zone: Zone,
-}
-
-impl NamedZone {
-    /// The zone with this IANA name.
-    pub fn find(name: &str) -> Result<NamedZone, String> {
-        match Zone::get(name) {
-            Ok(zone) => Ok(NamedZone { name: zone.iana_name().unwrap_or(name).to_owned(), zone }),
-            Err(_) => Err(format!("there is no time zone {name:?}; zones are named like Europe/Berlin")),
-        }
-    }
-}
-
 /// What is in force.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -100,7 +81,7 @@ impl Config {
         Config {
             file: None,
             data_dir: Set::default(PathBuf::from("tollbook-data")),
-            time_zone: Set::default(NamedZone { name: "UTC".to_owned(), zone: Zone::UTC }),
+            time_zone: Set::default(NamedZone::default()),
             durability: Set::default(Durability::Full),
             segment_bytes: Set::default(limits::SEGMENT_BYTES),
             retention_days: Set::default(None),

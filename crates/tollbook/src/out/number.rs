@@ -36,6 +36,11 @@ pub fn dollars(amount: Money) -> String {
     dollars_padded(amount, 0)
 }
 
+/// The rate of a line in words: `$0.25 per 1,000,000`.
+pub fn rate_words(picos: i64, per: u64) -> String {
+    format!("{} per {}", dollars(Money::from_picos(i128::from(picos))), count(per))
+}
+
 /// The digits after the point that an amount needs, at least two.
 pub fn decimals(amount: Money) -> usize {
     amount.to_string().split_once('.').map_or(0, |(_, fraction)| fraction.len()).max(2)

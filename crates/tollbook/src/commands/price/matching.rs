@@ -3,9 +3,9 @@
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::out::Out;
+use crate::out::number::rate_words;
 use crate::out::text::visible;
 use crate::prices;
-use crate::wire::rate_words;
 use serde_json::json;
 use tollbook_pricing::{Explanation, Query};
 use tollbook_types::{Conditions, Timestamp};
