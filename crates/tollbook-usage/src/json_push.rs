@@ -567,7 +567,7 @@ fn little(eight: &[u8]) -> u64 {
 }
 
 /// The high bit of the lowest byte that is zero (and perhaps of bytes above it).
-const fn zero_bytes(word: u64) -> u64 {
+pub(crate) const fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080
 }
 

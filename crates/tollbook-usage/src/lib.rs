@@ -38,6 +38,7 @@ mod json_push;
 mod json_whole;
 mod names;
 mod openai;
+mod plain;
 mod reader;
 mod reading;
 mod request;

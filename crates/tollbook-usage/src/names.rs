@@ -39,6 +39,6 @@ impl Places {
     }
 }
 
-const fn place(length: usize, first: u8, last: u8) -> usize {
+pub(crate) const fn place(length: usize, first: u8, last: u8) -> usize {
     (length.wrapping_mul(37) ^ (first as usize).wrapping_mul(5) ^ (last as usize).wrapping_mul(11)) % PLACES
 }

@@ -91,6 +91,8 @@ struct Parser {
     gate: Option<Gate>,
     tally: Tally,
     kept: Kept,
+    /// The event that is being read stands on several lines, or on a long one.
+    scattered: bool,
 }
 
 impl Reader {
@@ -113,6 +115,7 @@ impl Reader {
                 gate: None,
                 tally,
                 kept: Kept { on: keeps, ..Kept::default() },
+                scattered: false,
             },
         }
     }
@@ -209,8 +212,8 @@ impl Reader {
             let text = String::from_utf8_lossy(&parser.kept.bytes).trim().to_owned();
             parser.tally.error_text = (!text.is_empty()).then(|| clipped(&text, ERROR_BYTES_MAX));
         }
-        let Parser { request, tally, kept, .. } = self.parser;
-        reading::conclude(tally, &request, self.status, end, self.framing, &kept)
+        let Parser { request, tally, kept, .. } = parser;
+        reading::conclude(tally, request, self.status, end, self.framing, kept)
     }
 }
 
@@ -258,6 +261,7 @@ impl Parser {
                     self.walk_quietly(piece);
                 } else if let Some(data) = sse::data(piece) {
                     *long_data = true;
+                    self.scattered = true;
                     self.tally.events += 1;
                     self.kept.add(data);
                     self.walk_quietly(data);
@@ -268,23 +272,26 @@ impl Parser {
     }
 
     fn data(&mut self, data: &[u8]) {
+        if data.starts_with(b"{") && data.ends_with(b"}") && !self.walker.is_inside() {
+            return self.event(data);
+        }
         if data == b"[DONE]" || data.is_empty() {
             return;
         }
-        if self.walker.is_inside() || !(data.starts_with(b"{") && data.ends_with(b"}")) {
-            // An event over several lines.
-            self.tally.events += u64::from(!self.walker.is_inside());
-            self.kept.add(data);
-            self.walk_quietly(b"\n");
-            return self.walk_quietly(data);
-        }
-        self.event(data);
+        self.scattered = true;
+        self.tally.events += u64::from(!self.walker.is_inside());
+        self.kept.add(data);
+        self.walk_quietly(b"\n");
+        self.walk_quietly(data);
     }
 
     fn end_open_event(&mut self) {
         if self.walker.is_inside() {
             self.end_document();
+        } else if !self.scattered {
+            return;
         }
+        self.scattered = false;
         self.kept.end_event();
         self.forget();
     }

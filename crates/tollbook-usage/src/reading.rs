@@ -58,7 +58,7 @@ pub struct Reading {
 
 /// Draws the conclusion.
 pub(crate) fn conclude(
-    mut tally: Tally,
+    tally: &mut Tally,
     request: &Request,
     status: u16,
     end: End,
@@ -89,14 +89,14 @@ pub(crate) fn conclude(
     if let Some(flag) = tally.fees.flag() {
         reading.flag(flag);
     }
-    reading.free = free_at_once(&tally, request, status, &mut reading);
+    reading.free = free_at_once(tally, request, status, &mut reading);
     if reading.free.is_some() {
         return reading.without_usage();
     }
     let written = Written { request, framing, kept };
-    match legs(&mut tally, request, end, &mut reading) {
-        Some(legs) => reported_usage(&tally, legs, &written, (end, loose), &mut reading),
-        None => missing_usage(&tally, request, status, &written, &mut reading),
+    match legs(tally, request, end, &mut reading) {
+        Some(legs) => reported_usage(tally, legs, &written, (end, loose), &mut reading),
+        None => missing_usage(tally, request, status, &written, &mut reading),
     }
     reading
 }

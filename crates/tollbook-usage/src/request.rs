@@ -9,6 +9,7 @@ use crate::json_push::{Doc, Walker};
 use crate::text;
 use crate::tree::{REQUEST, Slot};
 use crate::value::{quantity, scalar_text};
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 use tollbook_types::canonical_provider;
@@ -178,7 +179,7 @@ impl Facts {
                 Slot::Seconds => self.seconds = scalar_text(captured).and_then(|text| quantity(&text).ok()),
                 Slot::Size => self.size = scalar_text(captured).map(|text| bounded(&text)),
                 Slot::Quality => self.quality = scalar_text(captured).map(|text| bounded(&text)),
-                Slot::Tier => self.service_tier = tier(captured),
+                Slot::Tier => self.service_tier = tier(captured).map(|text| lower(&text)),
                 Slot::Speed => self.speed = scalar_text(captured).map(|text| lower(&text)),
                 Slot::Geo => self.inference_geo = scalar_text(captured).map(|text| lower(&text)),
                 Slot::SearchContext => {
@@ -199,11 +200,11 @@ impl Facts {
 }
 
 /// A tier as a text, or as Bedrock's `{"type": …}`.
-pub(crate) fn tier(captured: &[u8]) -> Option<String> {
+pub(crate) fn tier(captured: &[u8]) -> Option<Cow<'_, str>> {
     if captured.first() == Some(&b'{') {
-        return text::member(captured, "type").map(|text| lower(&text));
+        return text::member(captured, "type").map(Cow::Owned);
     }
-    scalar_text(captured).map(|text| lower(&text))
+    scalar_text(captured)
 }
 
 pub(crate) fn lower(text: &str) -> String {

@@ -45,7 +45,7 @@ pub(crate) enum Field {
 const ROWS_MAX: usize = 32;
 
 /// Steps of the longest path.
-const PATH_STEPS: usize = 3;
+pub(crate) const PATH_STEPS: usize = 3;
 
 pub(crate) const FIELDS: usize = Field::AudioMs as usize + 1;
 
@@ -114,7 +114,7 @@ impl Rows {
     }
 
     /// The row whose path consists of these steps.
-    fn find(&self, steps: &[&str]) -> Option<(&'static str, Field)> {
+    pub fn find(&self, steps: &[&str]) -> Option<(&'static str, Field)> {
         let first = *steps.first()?.as_bytes().first()?;
         let last = *steps.last()?.as_bytes().last()?;
         let length = steps.iter().map(|step| step.len() + 1).sum::<usize>() - 1;
@@ -237,7 +237,7 @@ impl Figures {
         }
     }
 
-    fn take(&mut self, path: &'static str, field: Field, found: Result<u64, Damage>) {
+    pub fn take(&mut self, path: &'static str, field: Field, found: Result<u64, Damage>) {
         match found {
             Ok(quantity) if self.get(field).is_none_or(|known| quantity > known) => {
                 self.set(field, path, quantity);

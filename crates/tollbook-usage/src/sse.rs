@@ -35,7 +35,7 @@ impl Lines {
     }
 
     /// Reads on.
-    pub fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Part<'_>)) {
+    pub fn push(&mut self, bytes: &[u8], sink: &mut impl FnMut(Part<'_>)) {
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.after_return {
@@ -45,6 +45,12 @@ impl Lines {
                     continue;
                 }
             }
+            if rest[0] == b'\n' && self.is_fresh() {
+                // The blank line that ends each event is worth no search.
+                sink(Part::Line(b""));
+                rest = &rest[1..];
+                continue;
+            }
             let end = if self.returns { memchr2(b'\n', b'\r', rest) } else { memchr(b'\n', rest) };
             let Some(end) = end else { return self.hold(rest, sink) };
             self.after_return = rest[end] == b'\r';
@@ -53,14 +59,19 @@ impl Lines {
         }
     }
 
+    /// Whether a line begins here.
+    fn is_fresh(&self) -> bool {
+        !self.long && self.held.is_empty()
+    }
+
     /// The bytes have ended; so does the line.
-    pub fn finish(&mut self, sink: &mut dyn FnMut(Part<'_>)) {
+    pub fn finish(&mut self, sink: &mut impl FnMut(Part<'_>)) {
         if self.long || !self.held.is_empty() {
             self.line(b"", sink);
         }
     }
 
-    fn line(&mut self, tail: &[u8], sink: &mut dyn FnMut(Part<'_>)) {
+    fn line(&mut self, tail: &[u8], sink: &mut impl FnMut(Part<'_>)) {
         if self.long {
             self.long = false;
             sink(Part::Piece(tail));
@@ -74,7 +85,7 @@ impl Lines {
         }
     }
 
-    fn hold(&mut self, rest: &[u8], sink: &mut dyn FnMut(Part<'_>)) {
+    fn hold(&mut self, rest: &[u8], sink: &mut impl FnMut(Part<'_>)) {
         if self.long {
             sink(Part::Piece(rest));
         } else if self.held.len() + rest.len() > HELD_BYTES_MAX {

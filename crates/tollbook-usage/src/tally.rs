@@ -13,7 +13,7 @@ use crate::request::{bounded, lower, tier};
 use crate::shape::{Field, Figures, recognise};
 use crate::tree::Slot;
 use crate::value::{Value, quantity, scalar_text};
-use crate::{bedrock, openai};
+use crate::{bedrock, openai, plain};
 use tollbook_types::limits::{ERROR_BYTES_MAX, FLAGS_MAX, LEGS_MAX, RAW_USAGE_BYTES_MAX};
 use tollbook_types::{Conditions, Leg, ProviderCost};
 
@@ -171,11 +171,11 @@ impl Tally {
             self.flag("event_malformed: an event is no whole JSON text");
         }
         let kind = doc.last(Slot::Type).and_then(scalar_text).unwrap_or_default();
-        let object = doc.last(Slot::Object).and_then(scalar_text).unwrap_or_default();
-        let foreign =
-            self.api == Api::AssistantsRun && object.starts_with("thread.") && object != "thread.run";
-        if foreign {
-            return;
+        if self.api == Api::AssistantsRun {
+            let object = doc.last(Slot::Object).and_then(scalar_text).unwrap_or_default();
+            if object.starts_with("thread.") && object != "thread.run" {
+                return;
+            }
         }
         self.identity(doc);
         self.circumstances(doc);
@@ -223,6 +223,7 @@ impl Tally {
     }
 
     fn condition(&mut self, name: &str, value: &str) {
+        let value = lower(value);
         // Early stream events still say what was asked for.
         if name == "service_tier" && value == "auto" {
             return;
@@ -230,7 +231,7 @@ impl Tally {
         if name == "service_tier" && value == "batch" {
             self.conditions.insert("processing".to_owned(), "batch".to_owned());
         }
-        self.conditions.insert(name.to_owned(), lower(value));
+        self.conditions.insert(name.to_owned(), value);
     }
 
     /// Counts that stand outside of any usage object.
@@ -326,8 +327,11 @@ impl Tally {
 
     /// Reads a usage object; its bill and circumstances are taken note of.
     fn read<'a>(&mut self, captured: &'a [u8], kind: &str, provider: &str) -> Option<Read<'a>> {
-        let mut duplicates = Vec::new();
         let text = std::str::from_utf8(captured).ok();
+        if let Some((text, figures)) = text.and_then(|text| Some((text, plain::read(text)?))) {
+            return Some((text, figures, Vec::new()));
+        }
+        let mut duplicates = Vec::new();
         let value = text.and_then(|text| Value::parse_text(text, &mut duplicates));
         let (Some(text), Some(value)) = (text, value) else {
             self.inconsistent = true;
@@ -372,7 +376,7 @@ impl Tally {
             if let Some(text) = usage.at(path).and_then(Value::text)
                 && !matches!(text, "not_available" | "")
             {
-                self.condition(name, &text.to_ascii_lowercase());
+                self.condition(name, text);
             }
         }
     }

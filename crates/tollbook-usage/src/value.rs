@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use tollbook_types::limits::{JSON_DEPTH_MAX, QUANTITY_MAX};
 
 /// Digits that always make a quantity.
-const PLAIN_DIGITS: usize = 15;
+pub(crate) const PLAIN_DIGITS: usize = 15;
 const _: () = assert!(QUANTITY_MAX == 10_u64.pow(PLAIN_DIGITS as u32), "fifteen nines are a quantity");
 
 /// Members of one object that are compared for duplicates.
