@@ -184,8 +184,8 @@ impl<'a> Comparison<'a> {
     /// An event without an entry is a duplicate or conflict of an older one, or joined to one.
     fn explain(&mut self, problems: &mut Problems) -> Result<(), LedgerError> {
         let waiting = std::mem::take(&mut self.unexplained);
-        let identities: Vec<Identity> = waiting.iter().map(|(_, identity)| identity.clone()).collect();
-        for ((seq, identity), known) in waiting.iter().zip(self.store.find(&identities)?) {
+        let asked: Vec<_> = waiting.iter().map(|(_, identity)| identity.into()).collect();
+        for ((seq, identity), known) in waiting.iter().zip(self.store.find(&asked)?) {
             if known.is_none() {
                 problems.add(format!(
                     "record {seq}: event {:?} is in the journal and not in the store",

@@ -3,12 +3,12 @@
 
 use crate::error::LedgerError;
 use crate::journal::record::{Body, ControlBody, GapBody, SealBody};
+use std::borrow::Cow;
+use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use tollbook_store::{Control, Gap, Join, Op, Seal, State, Store, StoredCall};
-use tollbook_types::{
-    Adjustment, Content, Digest, Entry, Event, Identity, OpenCall, ResponseKey, Seq, Usage, limits,
-};
+use tollbook_store::{Control, Gap, IdentityRef, Join, Op, ResponseRef, Seal, State, Store, StoredCall};
+use tollbook_types::{Adjustment, Content, Digest, Entry, Event, Identity, OpenCall, Seq, Usage, limits};
 
 /// A record on its way from the journal into the store.
 #[derive(Clone, Debug)]
@@ -96,78 +96,126 @@ pub enum Outcome {
     BeforeCutoff,
 }
 
-/// Decides a group of records. Returns what the store shall change and what became of each record.
-pub fn resolve(store: &dyn Store, records: &[Record]) -> Result<(Vec<Op>, Vec<Outcome>), LedgerError> {
-    let mut resolver = Resolver::load(store, records)?;
+/// The calls that are open in the store, by the frames of their identities: what is in flight, kept
+/// by who writes, so that no group has to read it.
+#[derive(Debug)]
+pub struct OpenCalls(HashSet<Box<[u8]>>);
+
+impl OpenCalls {
+    /// Those that the store has now.
+    pub fn load(store: &dyn Store) -> Result<OpenCalls, LedgerError> {
+        let open = store.open_calls()?;
+        Ok(OpenCalls(open.iter().map(|(_, call)| frame(&call.into())).collect()))
+    }
+
+    /// Follows a group once the store has it.
+    pub fn follow(&mut self, changes: OpenChanges) {
+        for closed in changes.closed {
+            self.0.remove(&closed);
+        }
+        self.0.extend(changes.opened);
+    }
+}
+
+fn frame(identity: &IdentityRef<'_>) -> Box<[u8]> {
+    let mut frame = Vec::new();
+    identity.frame(&mut frame);
+    frame.into()
+}
+
+/// What a group does to the calls that are open.
+#[derive(Debug, Default)]
+pub struct OpenChanges {
+    opened: Vec<Box<[u8]>>,
+    closed: Vec<Box<[u8]>>,
+}
+
+/// What was decided of a group of records.
+#[derive(Debug)]
+pub struct Decided {
+    /// What the store shall change.
+    pub ops: Vec<Op>,
+    /// What became of each record.
+    pub outcomes: Vec<Outcome>,
+    /// What the calls that are open become once the store has it.
+    pub open: OpenChanges,
+}
+
+/// Decides a group of records.
+pub fn resolve(store: &dyn Store, open: &OpenCalls, records: &[Record]) -> Result<Decided, LedgerError> {
+    let mut resolver = Resolver::load(store, open, records)?;
     let outcomes = records.iter().map(|record| resolver.decide(record)).collect::<Result<_, _>>()?;
-    Ok((resolver.ops, outcomes))
+    let Resolver { mut ops, opened, closed, .. } = resolver;
+    let mut changes = OpenChanges { opened: Vec::with_capacity(opened.len()), closed };
+    // Last, since what ended within the group never was open for anybody else.
+    let mut opened: Vec<(IdentityRef<'_>, (Seq, &Arc<OpenCall>))> = opened.into_iter().collect();
+    opened.sort_unstable_by_key(|(_, (seq, _))| *seq);
+    for (identity, (seq, call)) in opened {
+        changes.opened.push(frame(&identity));
+        ops.push(Op::Open { seq, call: call.clone() });
+    }
+    Ok(Decided { ops, outcomes, open: changes })
 }
 
 struct Resolver<'a> {
     store: &'a dyn Store,
     ops: Vec<Op>,
-    identities: HashMap<Digest, (Seq, Content)>,
-    responses: HashMap<Digest, (Seq, String)>,
+    identities: HashMap<IdentityRef<'a>, (Seq, Content)>,
+    responses: HashMap<ResponseRef<'a>, (Seq, Cow<'a, str>)>,
     calls: HashMap<Seq, StoredCall>,
-    /// Entries of this very group, which the store does not have yet.
-    fresh: HashMap<Seq, (Digest, Arc<Entry>)>,
     controls: HashMap<String, u32>,
-    /// Calls that are open, when the group lets any go.
-    open: HashSet<Digest>,
+    /// Calls that are open in the store, but for `closed`.
+    open: &'a OpenCalls,
+    closed: Vec<Box<[u8]>>,
+    /// Calls that this group lets go and does not end.
+    opened: HashMap<IdentityRef<'a>, (Seq, &'a Arc<OpenCall>)>,
 }
 
 impl<'a> Resolver<'a> {
     /// Asks the store once for everything that the group's events refer to.
-    fn load(store: &'a dyn Store, records: &[Record]) -> Result<Resolver<'a>, LedgerError> {
-        let mut identities: Vec<Identity> = Vec::new();
-        let mut responses: Vec<ResponseKey> = Vec::new();
+    fn load(
+        store: &'a dyn Store,
+        open: &'a OpenCalls,
+        records: &'a [Record],
+    ) -> Result<Resolver<'a>, LedgerError> {
+        let mut identities: Vec<IdentityRef<'a>> = Vec::with_capacity(records.len());
+        let mut responses: Vec<ResponseRef<'a>> = Vec::with_capacity(records.len());
         for record in records {
             match &record.body {
                 RecordBody::Event(entry) => {
-                    identities.push(entry.event.identity());
-                    responses.extend(entry.event.response_key());
+                    identities.push((&entry.event).into());
+                    responses.extend(ResponseRef::of(&entry.event));
                 }
-                RecordBody::Open(call) => identities.push(open_identity(call)),
+                RecordBody::Open(call) => identities.push((&**call).into()),
                 _ => {}
             }
         }
-        let lets_go = records.iter().any(|record| matches!(record.body, RecordBody::Open(_)));
-        let open = if lets_go { store.open_calls()? } else { Vec::new() };
-        let open = open.iter().map(|(_, call)| open_identity(call).digest()).collect();
-        let known = store.find(&identities)?;
-        let known_responses = store.find_responses(&responses)?;
-        let identities = identities.iter().zip(known);
-        let responses = responses.iter().zip(known_responses);
-        Ok(Resolver {
+        let mut resolver = Resolver {
             store,
             ops: Vec::with_capacity(records.len()),
-            identities: identities
-                .filter_map(|(identity, known)| known.map(|k| (identity.digest(), (k.entry, k.content))))
-                .collect(),
-            responses: responses.filter_map(|(key, known)| known.map(|k| (key.digest(), k))).collect(),
+            identities: HashMap::with_capacity(identities.len()),
+            responses: HashMap::with_capacity(responses.len()),
             calls: HashMap::new(),
-            fresh: HashMap::new(),
             controls: HashMap::new(),
             open,
-        })
+            closed: Vec::new(),
+            opened: HashMap::new(),
+        };
+        let known = identities.iter().zip(store.find(&identities)?);
+        let known = known.filter_map(|(identity, known)| known.map(|k| (*identity, (k.entry, k.content))));
+        resolver.identities.extend(known);
+        let known = responses.iter().zip(store.find_responses(&responses)?);
+        let known = known.filter_map(|(key, known)| known.map(|(seq, source)| (*key, (seq, source.into()))));
+        resolver.responses.extend(known);
+        Ok(resolver)
     }
 
-    fn decide(&mut self, record: &Record) -> Result<Outcome, LedgerError> {
+    fn decide(&mut self, record: &'a Record) -> Result<Outcome, LedgerError> {
         let seq = record.seq;
         match &record.body {
             RecordBody::Event(entry) => self.event(seq, record.digest, entry),
             RecordBody::Adjust(adjustment) => self.adjust(seq, record.digest, adjustment),
-            RecordBody::Open(call) => {
-                let name = open_identity(call).digest();
-                if let Some((entry, _)) = self.identities.get(&name) {
-                    return Ok(Outcome::Duplicate { entry: *entry });
-                }
-                if !self.open.insert(name) {
-                    return Ok(Outcome::Stale { current: 0 });
-                }
-                self.ops.push(Op::Open { seq, call: call.clone() });
-                Ok(Outcome::Applied { seq })
-            }
+            RecordBody::Open(call) => Ok(self.open(seq, call)),
             RecordBody::Control(control) => self.control(seq, control),
             RecordBody::Gap(gap) => {
                 let GapBody { from, to, calls, reason } = gap.clone();
@@ -181,38 +229,57 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn event(&mut self, seq: Seq, digest: Digest, entry: &Arc<Entry>) -> Result<Outcome, LedgerError> {
-        let event = &entry.event;
-        let identity = event.identity();
-        let name = identity.digest();
-        if let Some((kept, content)) = self.identities.get(&name) {
-            let same = *content == event.content;
-            return Ok(if same {
-                Outcome::Duplicate { entry: *kept }
-            } else {
-                Outcome::Conflict { entry: *kept }
-            });
+    fn open(&mut self, seq: Seq, call: &'a Arc<OpenCall>) -> Outcome {
+        let identity = IdentityRef::from(&**call);
+        if let Some((entry, _)) = self.identities.get(&identity) {
+            return Outcome::Duplicate { entry: *entry };
         }
-        self.identities.insert(name, (seq, event.content));
-        self.open.remove(&name);
-        if let Some(key) = event.response_key().map(|key| key.digest()) {
+        if self.opened.contains_key(&identity) || self.open.0.contains(&frame(&identity)) {
+            return Outcome::Stale { current: 0 };
+        }
+        self.opened.insert(identity, (seq, call));
+        Outcome::Applied { seq }
+    }
+
+    /// A new identity ends the open call that has it.
+    fn close(&mut self, identity: &IdentityRef<'a>) {
+        if self.opened.remove(identity).is_none() && !self.open.0.is_empty() {
+            let frame = frame(identity);
+            if self.open.0.contains(&frame) {
+                self.closed.push(frame);
+            }
+        }
+    }
+
+    fn event(&mut self, seq: Seq, digest: Digest, entry: &'a Arc<Entry>) -> Result<Outcome, LedgerError> {
+        let event = &entry.event;
+        let identity = IdentityRef::from(event);
+        match self.identities.entry(identity) {
+            MapEntry::Occupied(known) => {
+                let (entry, content) = *known.get();
+                let same = content == event.content;
+                return Ok(if same { Outcome::Duplicate { entry } } else { Outcome::Conflict { entry } });
+            }
+            MapEntry::Vacant(place) => place.insert((seq, event.content)),
+        };
+        self.close(&identity);
+        if let Some(key) = ResponseRef::of(event) {
             match self.responses.get(&key) {
                 // Only other sources report the same call again; a source's own ids tell its calls apart.
                 Some((kept, source)) if *source != event.source => {
                     let kept = *kept;
-                    self.identities.insert(name, (kept, event.content));
-                    let join = Join { seq, identity, content: event.content, entry: kept };
-                    self.ops.push(Op::Join(join));
+                    self.identities.insert(identity, (kept, event.content));
+                    let (identity, content) = (identity.to_identity(), event.content);
+                    self.ops.push(Op::Join(Join { seq, identity, content, entry: kept }));
                     let adjusted = self.join(seq, digest, kept, entry)?;
                     return Ok(Outcome::Joined { entry: kept, adjusted });
                 }
                 Some(_) => {}
                 None => {
-                    self.responses.insert(key, (seq, event.source.clone()));
+                    self.responses.insert(key, (seq, event.source.as_str().into()));
                 }
             }
         }
-        self.fresh.insert(seq, (digest, entry.clone()));
         self.ops.push(Op::Entry { seq, digest, entry: entry.clone() });
         Ok(Outcome::Accepted { seq, entry: entry.clone() })
     }
@@ -275,11 +342,16 @@ impl<'a> Resolver<'a> {
     /// The call as it will be once everything decided so far is applied; `None` if there is none.
     fn call(&mut self, seq: Seq) -> Result<Option<&StoredCall>, LedgerError> {
         if !self.calls.contains_key(&seq) {
-            let call = match self.fresh.get(&seq) {
+            // An entry of this very group the store does not have yet.
+            let fresh = self.ops.iter().find_map(|op| match op {
+                Op::Entry { seq: found, digest, entry } if *found == seq => Some((*digest, entry)),
+                _ => None,
+            });
+            let call = match fresh {
                 Some((digest, entry)) => Some(StoredCall {
                     seq,
-                    digest: *digest,
-                    entry: (**entry).clone(),
+                    digest,
+                    entry: Entry::clone(entry),
                     adjustments: Vec::new(),
                     joined: Vec::new(),
                 }),
@@ -293,7 +365,7 @@ impl<'a> Resolver<'a> {
 
 /// The identity that an open call's ending will carry.
 pub fn open_identity(call: &OpenCall) -> Identity {
-    Identity { project: call.attribution.project.clone(), source: call.source.clone(), id: call.id.clone() }
+    IdentityRef::from(call).to_identity()
 }
 
 /// An adjustment that leads to `state`, whose version it takes one further.

@@ -8,7 +8,7 @@
 use crate::durable::{make_durable, sync_meanwhile};
 use crate::error::LedgerError;
 use crate::journal;
-use crate::resolve::{Outcome, Record, RecordBody, resolve};
+use crate::resolve::{Decided, OpenCalls, Outcome, Record, RecordBody, resolve};
 use crate::shared::{Health, Shared};
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
@@ -20,6 +20,9 @@ use tollbook_types::{Seq, limits};
 /// How long the writer waits before it tries a failed store again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_millis(limits::GROUP_LINGER_MS);
+/// Records in a group when more than a group's worth stand in the queue: nobody waits longer for it,
+/// and each of them costs less.
+const GROUP_RECORDS_MAX: usize = 4 * limits::GROUP_EVENTS_MAX;
 
 /// A record in the journal that the store does not have yet, and who waits for it.
 #[derive(Debug)]
@@ -87,13 +90,14 @@ pub fn run_guarded(shared: &Shared) {
 
 /// Runs until the ledger closes and everything pending is in the store.
 fn run(shared: &Shared) {
+    let mut applying = Applying::default();
     loop {
         let (group, closing, behind) = next_group(shared);
         if !group.is_empty() {
-            process(shared, group);
+            process(shared, &mut applying, group);
             continue;
         }
-        if behind && !catch_up(shared) {
+        if behind && !catch_up(shared, &mut applying) {
             if closing {
                 return;
             }
@@ -125,7 +129,7 @@ fn next_group(shared: &Shared) -> (Vec<Pending>, bool, bool) {
         let since = *first_seen.get_or_insert_with(Instant::now);
         let waited = since.elapsed();
         if full || queue.waited_for > 0 || queue.hurry || queue.closing || waited >= LINGER {
-            let count = queue.pending.len().min(limits::GROUP_EVENTS_MAX);
+            let count = queue.pending.len().min(GROUP_RECORDS_MAX);
             let group: Vec<Pending> = queue.pending.drain(..count).collect();
             queue.waited_for -= group.iter().filter(|pending| pending.waiter.is_some()).count();
             shared.room.notify_all();
@@ -137,7 +141,7 @@ fn next_group(shared: &Shared) -> (Vec<Pending>, bool, bool) {
     }
 }
 
-fn process(shared: &Shared, group: Vec<Pending>) {
+fn process(shared: &Shared, applying: &mut Applying, group: Vec<Pending>) {
     if let Err(error) = make_durable(shared) {
         let text = error.to_string();
         shared.set_health(Health::Fatal(text.clone()));
@@ -145,7 +149,7 @@ fn process(shared: &Shared, group: Vec<Pending>) {
         return;
     }
     let (records, waiters): (Vec<Record>, Vec<_>) = group.into_iter().map(|p| (p.record, p.waiter)).unzip();
-    match apply(shared, &records) {
+    match applying.apply(shared, &records) {
         Ok(outcomes) => {
             for (waiter, outcome) in waiters.into_iter().zip(outcomes) {
                 if let Some((ticket, index)) = waiter {
@@ -175,24 +179,39 @@ fn fail_all(shared: &Shared, group: Vec<Pending>, error: impl Fn() -> LedgerErro
     }
 }
 
-/// Decides records and applies them in one transaction.
-pub fn apply(shared: &Shared, records: &[Record]) -> Result<Vec<Outcome>, LedgerError> {
-    let Some(through) = records.last().map(|record| record.seq) else { return Ok(Vec::new()) };
-    let (ops, outcomes) = resolve(shared.store.as_ref(), records)?;
-    shared.store.append(&Batch { ops, through })?;
-    shared.note_applied(through);
-    Ok(outcomes)
+/// Puts records into the store, and knows the calls that are open there.
+#[derive(Debug, Default)]
+struct Applying {
+    /// Absent until they are first needed, and after a failure.
+    open: Option<OpenCalls>,
+}
+
+impl Applying {
+    /// Decides records and applies them in one transaction.
+    fn apply(&mut self, shared: &Shared, records: &[Record]) -> Result<Vec<Outcome>, LedgerError> {
+        let Some(through) = records.last().map(|record| record.seq) else { return Ok(Vec::new()) };
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => OpenCalls::load(shared.store.as_ref())?,
+        };
+        let Decided { ops, outcomes, open: changes } = resolve(shared.store.as_ref(), &open, records)?;
+        shared.store.append(&Batch { ops, through })?;
+        shared.note_applied(through);
+        open.follow(changes);
+        self.open = Some(open);
+        Ok(outcomes)
+    }
 }
 
 /// Applies what the journal has and the store has not, from the journal itself. Returns whether the
 /// store has everything now.
-fn catch_up(shared: &Shared) -> bool {
+fn catch_up(shared: &Shared, applying: &mut Applying) -> bool {
     if matches!(shared.health(), Health::Fatal(_)) {
         return false;
     }
     loop {
         let target = shared.lock().journal.next() - 1;
-        if let Err(error) = make_durable(shared).and_then(|()| replay(shared, target)) {
+        if let Err(error) = make_durable(shared).and_then(|()| replay_with(shared, applying, target)) {
             shared.set_health(match error {
                 LedgerError::Fatal(reason) => Health::Fatal(reason),
                 error => Health::StoreDown(error.to_string()),
@@ -213,6 +232,10 @@ fn catch_up(shared: &Shared) -> bool {
 
 /// Applies the journal's records from the store's position up to `target`. Returns how many.
 pub fn replay(shared: &Shared, target: Seq) -> Result<u64, LedgerError> {
+    replay_with(shared, &mut Applying::default(), target)
+}
+
+fn replay_with(shared: &Shared, applying: &mut Applying, target: Seq) -> Result<u64, LedgerError> {
     let applied = shared.store.position()?.applied;
     let mut group = Vec::with_capacity(limits::GROUP_EVENTS_MAX);
     let mut replayed = 0;
@@ -228,11 +251,11 @@ pub fn replay(shared: &Shared, target: Seq) -> Result<u64, LedgerError> {
             replayed += 1;
         }
         if group.len() == limits::GROUP_EVENTS_MAX {
-            apply(shared, &group)?;
+            applying.apply(shared, &group)?;
             group.clear();
         }
         Ok::<(), LedgerError>(())
     })?;
-    apply(shared, &group)?;
+    applying.apply(shared, &group)?;
     Ok(replayed)
 }

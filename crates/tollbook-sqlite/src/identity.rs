@@ -7,8 +7,8 @@ use crate::row::{RawRow, row_columns, seq_of, seq_value};
 use crate::sealed::{collect, join_at};
 use crate::terms::Shelves;
 use rusqlite::{CachedStatement, Connection, Statement};
-use tollbook_store::{Known, StoreError};
-use tollbook_types::{Event, Identity, ResponseKey, Seq};
+use tollbook_store::{IdentityRef, Known, ResponseRef, StoreError};
+use tollbook_types::Seq;
 
 /// An index from keys to records. Nearly every key has one record; further ones are its twins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,15 @@ impl Index {
         let sql = match self {
             Index::Identities => "INSERT OR IGNORE INTO identities (key, seq) VALUES (?1, ?2)",
             Index::Responses => "INSERT OR IGNORE INTO responses (key, seq) VALUES (?1, ?2)",
+        };
+        connection.prepare_cached(sql).db()
+    }
+
+    /// The statement that tells whether a key has a record.
+    fn asking(self, connection: &Connection) -> Result<CachedStatement<'_>, StoreError> {
+        let sql = match self {
+            Index::Identities => "SELECT 1 FROM identities WHERE key = ?1",
+            Index::Responses => "SELECT 1 FROM responses WHERE key = ?1",
         };
         connection.prepare_cached(sql).db()
     }
@@ -118,33 +127,6 @@ pub(crate) fn put_new_identity(
     Index::Identities.put_twin(connection, key, seq)
 }
 
-/// An identity that stands somewhere.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct IdentityRef<'a> {
-    pub project: Option<&'a str>,
-    pub source: &'a str,
-    pub id: &'a str,
-}
-
-impl<'a> From<&'a Identity> for IdentityRef<'a> {
-    fn from(identity: &'a Identity) -> IdentityRef<'a> {
-        IdentityRef { project: identity.project.as_deref(), source: &identity.source, id: &identity.id }
-    }
-}
-
-impl<'a> From<&'a Event> for IdentityRef<'a> {
-    fn from(event: &'a Event) -> IdentityRef<'a> {
-        IdentityRef { project: event.attribution.project.as_deref(), source: &event.source, id: &event.id }
-    }
-}
-
-impl PartialEq<Identity> for IdentityRef<'_> {
-    fn eq(&self, other: &Identity) -> bool {
-        let other = IdentityRef::from(other);
-        (self.project, self.source, self.id) == (other.project, other.source, other.id)
-    }
-}
-
 /// Remembers an entry's response id. `putting` is that of [`Index::Responses`].
 pub(crate) fn put_response(
     connection: &Connection,
@@ -171,6 +153,34 @@ pub(crate) fn with_row<T>(
     rows.next().db()?.map(|row| work(&RawRow::read(row)?)).transpose()
 }
 
+/// What is known of each identity, in order.
+pub(crate) fn find_all(
+    connection: &Connection,
+    shelves: &mut Shelves,
+    identities: &[IdentityRef<'_>],
+) -> Result<Vec<Option<Known>>, StoreError> {
+    let mut is_there = Index::Identities.asking(connection)?;
+    let one = |identity: &IdentityRef<'_>| match is_there.exists([local_key(identity.id)]).db()? {
+        true => find(connection, shelves, identity),
+        false => Ok(None),
+    };
+    identities.iter().map(one).collect()
+}
+
+/// The first entry with each response key, in order, with its source.
+pub(crate) fn find_all_responses(
+    connection: &Connection,
+    shelves: &mut Shelves,
+    keys: &[ResponseRef<'_>],
+) -> Result<Vec<Option<(Seq, String)>>, StoreError> {
+    let mut is_there = Index::Responses.asking(connection)?;
+    let one = |key: &ResponseRef<'_>| match is_there.exists([local_key(key.response_id)]).db()? {
+        true => find_response(connection, shelves, key),
+        false => Ok(None),
+    };
+    keys.iter().map(one).collect()
+}
+
 /// What is known of an identity.
 pub(crate) fn find(
     connection: &Connection,
@@ -188,7 +198,7 @@ pub(crate) fn find(
             Some(Some(content)) => return Ok(Some(Known { entry: seq_of(seq)?, content, joined: false })),
             Some(None) => {}
             None => {
-                let join = join_at(connection, seq)?.filter(|join| *identity == join.identity);
+                let join = join_at(connection, seq)?.filter(|join| *identity == (&join.identity).into());
                 if let Some(join) = join {
                     return Ok(Some(Known { entry: join.entry, content: join.content, joined: true }));
                 }
@@ -199,15 +209,15 @@ pub(crate) fn find(
 }
 
 /// The first entry with a response key, with its source.
-pub(crate) fn find_response(
+fn find_response(
     connection: &Connection,
     shelves: &mut Shelves,
-    key: &ResponseKey,
+    key: &ResponseRef<'_>,
 ) -> Result<Option<(Seq, String)>, StoreError> {
-    for seq in Index::Responses.records(connection, &key.response_id)? {
+    for seq in Index::Responses.records(connection, key.response_id)? {
         let source = with_row(connection, seq, |row| {
             let event = row.entry(connection, shelves)?.event;
-            Ok((event.response_key().as_ref() == Some(key)).then_some(event.source))
+            Ok((ResponseRef::of(&event).as_ref() == Some(key)).then_some(event.source))
         })?;
         if let Some(Some(source)) = source {
             return Ok(Some((seq_of(seq)?, source)));

@@ -6,14 +6,13 @@
 
 use crate::amount::SqlAmount;
 use crate::fault::Db;
-use crate::identity::IdentityRef;
 use crate::money_pack::AmountReader;
 use crate::pack::{Unpacker, damaged, uuid_bytes, uuid_text};
 use crate::template;
 use crate::terms::Shelves;
 use rusqlite::Connection;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-use tollbook_store::{State, StoreError};
+use tollbook_store::{IdentityRef, State, StoreError};
 use tollbook_types::{
     Attribution, CacheHit, Digest, Entry, Event, Leg, LegRating, Meter, Meters, Money, ProviderCost, Rating,
     Seq, Timestamp, Usage,

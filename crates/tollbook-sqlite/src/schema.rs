@@ -95,7 +95,6 @@ CREATE UNIQUE INDEX adjustments_by_run ON adjustments (run, entry) WHERE run IS 
 CREATE INDEX adjustments_by_time ON adjustments (occurred, at);
 CREATE TABLE opens (
     seq INTEGER PRIMARY KEY,
-    key INTEGER NOT NULL,
     body TEXT NOT NULL,
     sum INTEGER NOT NULL
 ) STRICT;

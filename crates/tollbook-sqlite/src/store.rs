@@ -3,7 +3,7 @@
 use crate::amount::SqlAmount;
 use crate::connection::{self, Readers, lock};
 use crate::fault::{self, Db};
-use crate::identity::{find, find_response};
+use crate::identity::{find_all, find_all_responses};
 use crate::meta::{Meta, zone_name};
 use crate::plan::span_of;
 use crate::row::{instant, seq_of};
@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 use tollbook_store::{
-    Audit, Batch, CallsPage, CallsQuery, Control, ControlStore, EventStore, Gap, Known, Position, RangeSum,
-    Seal, StoreError, StoredCall, UsageQuery, UsageReport, Zone,
+    Audit, Batch, CallsPage, CallsQuery, Control, ControlStore, EventStore, Gap, IdentityRef, Known,
+    Position, RangeSum, ResponseRef, Seal, StoreError, StoredCall, UsageQuery, UsageReport, Zone,
 };
-use tollbook_types::{Digest, Identity, OpenCall, ResponseKey, Seq, TimeRange, Timestamp, limits};
+use tollbook_types::{Digest, OpenCall, Seq, TimeRange, Timestamp, limits};
 
 /// Frames of the write-ahead log (4 KiB each) at which an append trims it.
 const LOG_FRAMES_MAX: i64 = 8_192;
@@ -122,6 +122,19 @@ impl SqliteStore {
         self.readers.read(work)
     }
 
+    /// As [`SqliteStore::read`], for who is about to write: the writer has the pages in memory that a
+    /// reader loses with each commit.
+    fn look_up<T>(
+        &self,
+        work: impl FnOnce(&Connection, &mut Shelves) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let Some(writer) = &self.writer else { return self.read(work) };
+        let mut writer = lock(writer);
+        let Writer { connection, shelves, .. } = &mut *writer;
+        let transaction = connection.unchecked_transaction().db()?;
+        work(&transaction, shelves)
+    }
+
     fn write<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let Some(writer) = &self.writer else {
             return Err(StoreError::Invalid("the store was opened to be read".to_owned()));
@@ -191,16 +204,12 @@ impl EventStore for SqliteStore {
         self.read(|connection, _| Meta::of(connection)?.position())
     }
 
-    fn find(&self, identities: &[Identity]) -> Result<Vec<Option<Known>>, StoreError> {
-        self.read(|connection, shelves| {
-            identities.iter().map(|identity| find(connection, shelves, &identity.into())).collect()
-        })
+    fn find(&self, identities: &[IdentityRef<'_>]) -> Result<Vec<Option<Known>>, StoreError> {
+        self.look_up(|connection, shelves| find_all(connection, shelves, identities))
     }
 
-    fn find_responses(&self, keys: &[ResponseKey]) -> Result<Vec<Option<(Seq, String)>>, StoreError> {
-        self.read(|connection, shelves| {
-            keys.iter().map(|key| find_response(connection, shelves, key)).collect()
-        })
+    fn find_responses(&self, keys: &[ResponseRef<'_>]) -> Result<Vec<Option<(Seq, String)>>, StoreError> {
+        self.look_up(|connection, shelves| find_all_responses(connection, shelves, keys))
     }
 
     fn append(&self, batch: &Batch) -> Result<(), StoreError> {

@@ -3,18 +3,18 @@
 use crate::connection::begin_writing;
 use crate::fault::Db;
 use crate::fold::{Folder, Place};
-use crate::identity::{IdentityRef, Index, find, put_new_identity, put_response, with_row};
+use crate::identity::{Index, find, put_new_identity, put_response, with_row};
 use crate::meta::{Meta, zone_of};
 use crate::pending::Pending;
+use crate::quick::QuickMap;
 use crate::rollup::RollupCache;
 use crate::row::{micros, seq_value};
-use crate::sealed::{self, open_identity, open_key};
+use crate::sealed;
 use crate::terms::Shelves;
 use crate::touched::Touched;
 use rusqlite::{Connection, params};
-use std::collections::HashSet;
-use tollbook_store::{Batch, Control, Op, State, StoreError};
-use tollbook_types::{Adjustment, Digest, Identity, OpenCall, Seq};
+use tollbook_store::{Batch, Control, IdentityRef, Op, State, StoreError};
+use tollbook_types::{Adjustment, Digest, OpenCall, Seq};
 
 /// The connection that writes, and what it remembers.
 #[derive(Debug)]
@@ -27,8 +27,38 @@ pub(crate) struct Writer {
     pub pending: Option<Pending>,
     held_back_max: usize,
     pub meta: Meta,
-    /// The keys of the open calls.
-    opens: HashSet<i64>,
+    opens: Opens,
+}
+
+/// The open calls that the store has: where they stand, by the frames of their identities.
+#[derive(Debug, Default)]
+struct Opens {
+    known: QuickMap<Box<[u8]>, i64>,
+    frame: Vec<u8>,
+}
+
+impl Opens {
+    /// Adds one. False when it is there already.
+    fn add(&mut self, identity: &IdentityRef<'_>, seq: i64) -> bool {
+        identity.frame(&mut self.frame);
+        let is_new = !self.known.contains_key(&self.frame[..]);
+        if is_new {
+            self.known.insert(self.frame.as_slice().into(), seq);
+        }
+        is_new
+    }
+
+    /// Ends the open call that has an identity.
+    fn close(&mut self, connection: &Connection, identity: &IdentityRef<'_>) -> Result<(), StoreError> {
+        if self.known.is_empty() {
+            return Ok(());
+        }
+        identity.frame(&mut self.frame);
+        match self.known.remove(&self.frame[..]) {
+            Some(seq) => sealed::take_open(connection, seq),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Writer {
@@ -38,15 +68,17 @@ impl Writer {
         let meta = Meta::of(&connection)?;
         let folder = Folder::new(zone_of(&meta.time_zone)?);
         let (shelves, rollups) = (Shelves::default(), RollupCache::default());
-        let (pending, opens) = (None, HashSet::new());
+        let (pending, opens) = (None, Opens::default());
         let mut writer = Writer { connection, folder, shelves, rollups, pending, held_back_max, meta, opens };
         writer.load_opens()?;
         Ok(writer)
     }
 
     fn load_opens(&mut self) -> Result<(), StoreError> {
-        let keys = sealed::collect(&self.connection, "SELECT key FROM opens", [], |row| row.get(0).db())?;
-        self.opens = keys.into_iter().collect();
+        self.opens.known.clear();
+        for (seq, call) in sealed::sound_opens(&self.connection)? {
+            self.opens.add(&(&call).into(), seq_value(seq)?);
+        }
         Ok(())
     }
 
@@ -80,7 +112,7 @@ impl Writer {
         }
         // Without them, closing an open call would be forgotten: better none is taken for closed.
         if self.load_opens().is_err() {
-            self.opens.clear();
+            self.opens.known.clear();
         }
     }
 
@@ -135,8 +167,8 @@ impl Writer {
                 if with_row(&self.connection, seq_value(join.entry)?, |_| Ok(()))?.is_none() {
                     return Err(no_entry(join.entry));
                 }
-                self.close(&join.identity)?;
                 let identity = IdentityRef::from(&join.identity);
+                self.opens.close(&self.connection, &identity)?;
                 let mut putting = Index::Identities.putting(&self.connection)?;
                 put_new_identity(&self.connection, &mut putting, &mut self.shelves, &identity, join.seq)?;
                 sealed::put_join(&self.connection, join)
@@ -147,11 +179,6 @@ impl Writer {
             Op::Gap(gap) => sealed::put_gap(&self.connection, gap),
             Op::Seal(seal) => sealed::put_seal(&self.connection, seal),
         }
-    }
-
-    /// Ends the open call that has an identity.
-    fn close(&mut self, identity: &Identity) -> Result<(), StoreError> {
-        close(&self.connection, &mut self.opens, identity)
     }
 
     /// Enters a run of entries.
@@ -166,10 +193,9 @@ impl Writer {
         for op in ops {
             let Op::Entry { seq, digest, entry } = op else { continue };
             let event = &entry.event;
-            put_new_identity(connection, &mut put_identity, shelves, &event.into(), *seq)?;
-            if !opens.is_empty() {
-                close(connection, opens, &event.identity())?;
-            }
+            let identity = IdentityRef::from(event);
+            put_new_identity(connection, &mut put_identity, shelves, &identity, *seq)?;
+            opens.close(connection, &identity)?;
             let row = folder.encoder.row(connection, &mut folder.interner, entry)?;
             let values = params![
                 seq_value(*seq)?,
@@ -246,11 +272,11 @@ impl Writer {
     }
 
     fn open(&mut self, seq: Seq, call: &OpenCall) -> Result<(), StoreError> {
-        let identity = open_identity(call);
-        if find(&self.connection, &mut self.shelves, &(&identity).into())?.is_some() {
+        let identity = IdentityRef::from(call);
+        if find(&self.connection, &mut self.shelves, &identity)?.is_some() {
             return Err(StoreError::Invalid(format!("the call {:?} is known already", call.id)));
         }
-        if !self.opens.insert(open_key(&identity)) {
+        if !self.opens.add(&identity, seq_value(seq)?) {
             return Err(StoreError::Invalid(format!("the call {:?} is open already", call.id)));
         }
         sealed::put_open(&self.connection, seq, call)
@@ -269,14 +295,6 @@ impl Writer {
     pub(crate) fn is_kept(&self, at: i64) -> bool {
         self.meta.cutoff.is_none_or(|cutoff| at >= cutoff)
     }
-}
-
-fn close(connection: &Connection, opens: &mut HashSet<i64>, identity: &Identity) -> Result<(), StoreError> {
-    let key = open_key(identity);
-    if opens.remove(&key) {
-        sealed::take_open(connection, key)?;
-    }
-    Ok(())
 }
 
 fn no_entry(seq: Seq) -> StoreError {

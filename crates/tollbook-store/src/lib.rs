@@ -11,6 +11,7 @@ mod bucket;
 pub mod conformance;
 mod error;
 pub mod fold;
+mod identity;
 mod memory;
 mod query;
 mod record;
@@ -20,6 +21,7 @@ mod stored;
 pub use batch::{Batch, Control, Gap, Join, Op, Seal};
 pub use bucket::{bucket_end, bucket_start};
 pub use error::StoreError;
+pub use identity::{IdentityRef, ResponseRef};
 pub use memory::MemoryStore;
 pub use query::{
     CallsCursor, CallsOrder, CallsPage, CallsQuery, Dimension, Filter, Interval, Measures, UsageQuery,

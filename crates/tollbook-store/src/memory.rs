@@ -8,6 +8,7 @@ use crate::batch::{Batch, Control, Gap, Join, Op, Seal};
 use crate::bucket::bucket_start;
 use crate::error::StoreError;
 use crate::fold::{admits, dimension_value, filtered_measures};
+use crate::identity::{IdentityRef, ResponseRef};
 use crate::query::{
     CallsCursor, CallsOrder, CallsPage, CallsQuery, Dimension, Measures, UsageQuery, UsageReport, UsageRow,
     View,
@@ -16,12 +17,10 @@ use crate::record::entry_digest;
 use crate::store::{Audit, ControlStore, EventStore, Known, Position, RangeSum};
 use crate::stored::{State, StoredCall};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-use tollbook_types::{
-    Adjustment, Content, Digest, Entry, Identity, OpenCall, ResponseKey, Seq, TimeRange, Timestamp,
-};
+use tollbook_types::{Adjustment, Content, Digest, Entry, Identity, OpenCall, Seq, TimeRange, Timestamp};
 
 /// At most so many calls are found by one id.
 const CALLS_BY_ID_MAX: usize = 32;
@@ -139,7 +138,7 @@ impl Books {
         entry: Seq,
         joined: bool,
     ) -> Result<(), StoreError> {
-        self.open.retain(|_, call| open_identity(call) != identity);
+        self.open.retain(|_, call| IdentityRef::from(&**call) != IdentityRef::from(&identity));
         match self.identities.insert(Arc::new(identity), Known { entry, content, joined }) {
             None => Ok(()),
             Some(known) => invalid(format!("the identity is known already, as entry {}", known.entry)),
@@ -169,9 +168,9 @@ impl Books {
     }
 
     fn open(&mut self, seq: Seq, call: &Arc<OpenCall>) -> Result<(), StoreError> {
-        let identity = open_identity(call);
-        let is_open = self.open.values().any(|other| open_identity(other) == identity);
-        if is_open || self.identities.contains_key(&identity) {
+        let identity = IdentityRef::from(&**call);
+        let is_open = self.open.values().any(|other| IdentityRef::from(&**other) == identity);
+        if is_open || self.identities.contains_key(&identity.to_identity()) {
             return invalid(format!("the call {:?} is known already", call.id));
         }
         self.open.insert(seq, Arc::clone(call));
@@ -220,11 +219,6 @@ fn op_seq(op: &Op) -> Option<Seq> {
         Op::Gap(gap) => Some(gap.seq),
         Op::Seal(_) => None,
     }
-}
-
-fn open_identity(call: &OpenCall) -> Identity {
-    let project = call.attribution.project.clone();
-    Identity { project, source: call.source.clone(), id: call.id.clone() }
 }
 
 /// Whether rollups can answer, which a purge leaves alone.
@@ -282,20 +276,21 @@ impl EventStore for MemoryStore {
         Ok(Position { applied: books.applied, ledger_id: books.ledger_id.clone(), cutoff: books.cutoff })
     }
 
-    fn find(&self, identities: &[Identity]) -> Result<Vec<Option<Known>>, StoreError> {
+    fn find(&self, identities: &[IdentityRef<'_>]) -> Result<Vec<Option<Known>>, StoreError> {
         let books = self.books();
-        Ok(identities.iter().map(|identity| books.identities.get(identity).cloned()).collect())
+        Ok(identities.iter().map(|identity| books.identities.get(&identity.to_identity()).cloned()).collect())
     }
 
-    fn find_responses(&self, keys: &[ResponseKey]) -> Result<Vec<Option<(Seq, String)>>, StoreError> {
+    fn find_responses(&self, keys: &[ResponseRef<'_>]) -> Result<Vec<Option<(Seq, String)>>, StoreError> {
         let books = self.books();
-        let mut first = BTreeMap::new();
+        let mut first = HashMap::new();
         for call in books.calls.values() {
-            if let Some(key) = call.entry.event.response_key() {
-                first.entry(key).or_insert_with(|| (call.seq, call.entry.event.source.clone()));
+            if let Some(key) = ResponseRef::of(&call.entry.event) {
+                first.entry(key).or_insert((call.seq, &call.entry.event.source));
             }
         }
-        Ok(keys.iter().map(|key| first.get(key).cloned()).collect())
+        let found = |key| first.get(key).map(|(seq, source)| (*seq, String::clone(source)));
+        Ok(keys.iter().map(found).collect())
     }
 
     fn append(&self, batch: &Batch) -> Result<(), StoreError> {

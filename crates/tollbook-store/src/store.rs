@@ -2,10 +2,11 @@
 
 use crate::batch::{Batch, Control, Gap, Seal};
 use crate::error::StoreError;
+use crate::identity::{IdentityRef, ResponseRef};
 use crate::query::{CallsPage, CallsQuery, UsageQuery, UsageReport};
 use crate::stored::StoredCall;
 use std::path::Path;
-use tollbook_types::{Content, Identity, OpenCall, ResponseKey, Seq, TimeRange, Timestamp};
+use tollbook_types::{Content, OpenCall, Seq, TimeRange, Timestamp};
 
 /// How far a store has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,10 +65,10 @@ pub trait EventStore: Send + Sync {
     fn position(&self) -> Result<Position, StoreError>;
 
     /// What is known of each identity, in order.
-    fn find(&self, identities: &[Identity]) -> Result<Vec<Option<Known>>, StoreError>;
+    fn find(&self, identities: &[IdentityRef<'_>]) -> Result<Vec<Option<Known>>, StoreError>;
 
     /// The first entry with each response key, in order, with the entry's source.
-    fn find_responses(&self, keys: &[ResponseKey]) -> Result<Vec<Option<(Seq, String)>>, StoreError>;
+    fn find_responses(&self, keys: &[ResponseRef<'_>]) -> Result<Vec<Option<(Seq, String)>>, StoreError>;
 
     /// Applies a batch in one transaction: entries, adjustments, open calls, controls, rollups and
     /// the position, or nothing. A batch whose `through` is not above the position is refused.

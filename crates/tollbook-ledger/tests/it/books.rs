@@ -136,7 +136,7 @@ pub fn faults(books: &Books, promises: &Promises) -> Vec<String> {
         }
     }
     let identities: Vec<_> = promises.events.keys().map(|id| call(id).identity()).collect();
-    let known = books.store.find(&identities).unwrap();
+    let known = books.store.find(&identities.iter().map(Into::into).collect::<Vec<_>>()).unwrap();
     for ((id, seq), known) in promises.events.iter().zip(known) {
         if by_id.get(id.as_str()).map(|stored| stored.seq) != Some(*seq) {
             faults.push(format!("lost: event {id} at {seq}"));

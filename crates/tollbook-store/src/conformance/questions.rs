@@ -4,6 +4,7 @@ use super::Must;
 use super::random::Random;
 use super::workload::{MODELS, NAMES, PROJECTS, SESSIONS, SOURCES, TAGS};
 use crate::bucket::bucket_start;
+use crate::identity::{IdentityRef, ResponseRef};
 use crate::query::{CallsOrder, CallsQuery, Dimension, Filter, Interval, UsageQuery, View, Zone};
 use crate::store::{EventStore, Store};
 use tollbook_types::{Evidence, Seq, Status, TimeRange, Timestamp};
@@ -220,12 +221,13 @@ fn same_calls(store: &dyn Store, reference: &dyn Store) {
         let event = &call.entry.event;
         let own = event.identity();
         let identities: Vec<_> = call.joined.iter().map(|(joined, _)| joined.clone()).chain([own]).collect();
-        assert_eq!(store.find(&identities).must(), reference.find(&identities).must());
+        let asked: Vec<IdentityRef<'_>> = identities.iter().map(IdentityRef::from).collect();
+        assert_eq!(store.find(&asked).must(), reference.find(&asked).must());
         for identity in &identities {
             let (found, expected) = (store.calls_by_id(&identity.id), reference.calls_by_id(&identity.id));
             assert_eq!(found.must(), expected.must(), "calls by the id {:?}", identity.id);
         }
-        let keys: Vec<_> = event.response_key().into_iter().collect();
+        let keys: Vec<_> = ResponseRef::of(event).into_iter().collect();
         assert_eq!(store.find_responses(&keys).must(), reference.find_responses(&keys).must());
     }
 }

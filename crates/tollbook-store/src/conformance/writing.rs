@@ -4,6 +4,7 @@ use super::workload::Workload;
 use super::{Backend, Must, adjusted, append, entered, fresh, refused};
 use crate::batch::{Batch, Control, Join, Op};
 use crate::error::StoreError;
+use crate::identity::{IdentityRef, ResponseRef};
 use crate::store::{Known, Store};
 use crate::stored::State;
 use std::sync::Arc;
@@ -95,7 +96,7 @@ pub fn refusals(backend: &dyn Backend) {
     let all = vec![entered(31, &second), control_at(32), entered(33, &first)];
     refused(&*store, 40, all);
     assert_eq!(store.call(31).must(), None);
-    assert_eq!(store.find(&[second.event.identity()]).must(), vec![None]);
+    assert_eq!(store.find(&[(&second.event).into()]).must(), vec![None]);
     assert_eq!(store.control("key/2").must(), None);
     append(&*store, 40, vec![entered(31, &second), control_at(32)]);
     assert_eq!(store.control("key/2").must().map(|control| control.version), Some(1));
@@ -140,7 +141,7 @@ pub fn identities_and_joins(backend: &dyn Backend) {
     }
     let last = identities.len() as Seq;
     append(&*store, last, ops);
-    let found = store.find(&identities).must();
+    let found = store.find(&identities.iter().map(IdentityRef::from).collect::<Vec<_>>()).must();
     for (at, known) in found.iter().enumerate() {
         let entry = at as Seq + 1;
         let content = store.call(entry).must().map(|call| call.entry.event.content);
@@ -149,7 +150,7 @@ pub fn identities_and_joins(backend: &dyn Backend) {
     }
     let absent = Identity { project: None, source: "otlp".into(), id: "x".into() };
     let content = Digest::of(b"joined");
-    assert_eq!(store.find(&[absent.clone(), identities[3].clone()]).must()[0], None);
+    assert_eq!(store.find(&[(&absent).into(), (&identities[3]).into()]).must()[0], None);
     let (before, by_id) = (store.call(5).must(), store.calls_by_id("x").must());
     assert_eq!(
         by_id.iter().map(|call| call.seq).collect::<Vec<_>>(),
@@ -158,7 +159,7 @@ pub fn identities_and_joins(backend: &dyn Backend) {
 
     let join = Op::Join(Join { seq: last + 1, identity: absent.clone(), content, entry: 5 });
     append(&*store, last + 1, vec![join.clone()]);
-    let known = store.find(std::slice::from_ref(&absent)).must();
+    let known = store.find(&[(&absent).into()]).must();
     assert_eq!(known, vec![Some(Known { entry: 5, content, joined: true })]);
     let call = store.call(5).must();
     assert_eq!(call.as_ref().map(|call| call.joined.clone()), Some(vec![(absent.clone(), content)]));
@@ -221,7 +222,7 @@ pub fn response_keys(backend: &dyn Backend) {
         key(None, "openai", "R1"),
         key(None, "openai", ""),
     ];
-    let found = store.find_responses(&keys).must();
+    let found = store.find_responses(&keys.iter().map(ResponseRef::from).collect::<Vec<_>>()).must();
     let at = |seq: Seq, source: &str| Some((seq, source.to_owned()));
     assert_eq!(found, vec![at(4, "jsonl"), at(1, "gateway"), at(3, "otlp"), None, None, None]);
     assert_eq!(store.find_responses(&[]).must(), Vec::new());
@@ -254,7 +255,7 @@ pub fn open_calls(backend: &dyn Backend) {
     let listed: Vec<(Seq, OpenCall)> = (1..).zip(calls.clone()).collect();
     assert_eq!(store.open_calls().must(), listed);
     // An open call is no entry yet, and opens once.
-    assert_eq!(store.find(&[entries[0].event.identity()]).must(), vec![None]);
+    assert_eq!(store.find(&[(&entries[0].event).into()]).must(), vec![None]);
     refused(&*store, 9, vec![open(5, &calls[2])]);
     append(&*store, 6, vec![entered(5, &entries[1])]);
     assert_eq!(store.open_calls().must(), vec![listed[0].clone(), listed[2].clone(), listed[3].clone()]);
