@@ -375,9 +375,7 @@ fn rehearse(
     }
     let identity = event.identity();
     let in_books = match known {
-        Some(store) => {
-            store.find(std::slice::from_ref(&identity))?.pop().flatten().map(|known| known.content)
-        }
+        Some(store) => store.find(&[(&identity).into()])?.pop().flatten().map(|known| known.content),
         None => None,
     };
     match in_books.or_else(|| seen.get(&identity.digest()).copied()) {
