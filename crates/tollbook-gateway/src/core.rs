@@ -1,0 +1,179 @@
+//! What all threads of the data plane share, and what each has of its own.
+
+use crate::admission::Admission;
+use crate::control::Control;
+use crate::counters::Counters;
+use crate::guard::{Ticks, Watch};
+use crate::ids::Ids;
+use crate::options::{Compat, Limits, Timeouts};
+use crate::pool::Pool;
+use crate::target::Target;
+use crate::upstream::{ProviderKey, Upstream};
+use http::HeaderValue;
+use http::header::HeaderName;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
+use tollbook_ledger::Ledger;
+use tollbook_types::Clock;
+
+/// An upstream, with what each call to it needs.
+pub(crate) struct Route {
+    pub upstream: Upstream,
+    /// Absent when it is not said where it is.
+    pub target: Option<Target>,
+    /// The header that carries the provider's key.
+    pub auth: HeaderName,
+    pub key: Option<HeaderValue>,
+    /// What has to be set before calls can be forwarded.
+    pub missing: Option<String>,
+}
+
+impl Route {
+    pub fn new(upstream: Upstream, target: Option<Target>) -> Route {
+        let key = match &upstream.key {
+            ProviderKey::Secret(secret) => upstream.auth.value(secret),
+            ProviderKey::None | ProviderKey::Missing { .. } => None,
+        };
+        let missing = match &upstream.key {
+            ProviderKey::Secret(_) if key.is_none() => {
+                Some(format!("a key that can stand in a header for {}", upstream.name))
+            }
+            _ => upstream.missing(),
+        };
+        Route { target, auth: upstream.auth.header(), key, missing, upstream }
+    }
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Calls are taken.
+    Serving = 0,
+    /// No new ones are.
+    Stopping = 1,
+    /// What still runs is cut.
+    Cutting = 2,
+}
+
+/// What all threads share.
+pub(crate) struct Core {
+    pub routes: Vec<Route>,
+    pub by_name: HashMap<String, usize>,
+    pub limits: Limits,
+    pub timeouts: Timeouts,
+    pub compat: Compat,
+    pub ledger: Arc<Ledger>,
+    pub admission: Arc<dyn Admission>,
+    pub control: Arc<dyn Control>,
+    pub clock: Arc<dyn Clock>,
+    pub counters: Arc<Counters>,
+    pub held_bytes: Arc<Room>,
+    pub drains: Arc<Room>,
+    phase: AtomicU8,
+}
+
+impl Core {
+    #[expect(clippy::too_many_arguments, reason = "each is a part that somebody else makes")]
+    pub fn new(
+        routes: Vec<Route>,
+        limits: Limits,
+        timeouts: Timeouts,
+        compat: Compat,
+        ledger: Arc<Ledger>,
+        admission: Arc<dyn Admission>,
+        control: Arc<dyn Control>,
+        clock: Arc<dyn Clock>,
+    ) -> Core {
+        let names = || routes.iter().map(|route| route.upstream.name.as_str());
+        Core {
+            by_name: names().enumerate().map(|(place, name)| (name.to_owned(), place)).collect(),
+            counters: Arc::new(Counters::new(names())),
+            held_bytes: Room::new(limits.bodies_bytes),
+            drains: Room::new(limits.drains),
+            phase: AtomicU8::new(Phase::Serving as u8),
+            routes,
+            limits,
+            timeouts,
+            compat,
+            ledger,
+            admission,
+            control,
+            clock,
+        }
+    }
+
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Acquire) {
+            0 => Phase::Serving,
+            1 => Phase::Stopping,
+            _ => Phase::Cutting,
+        }
+    }
+
+    pub fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Release);
+    }
+}
+
+/// What one thread has of its own.
+pub(crate) struct Plane {
+    pub core: Arc<Core>,
+    pub pool: Pool,
+    pub ids: Ids,
+    pub ticks: Arc<Ticks>,
+    pub watch: Watch,
+    /// Tasks that must end before the thread does.
+    pub tasks: Arc<Room>,
+}
+
+/// Places, of which there are so many.
+#[derive(Debug)]
+pub(crate) struct Room {
+    max: usize,
+    taken: AtomicUsize,
+}
+
+impl Room {
+    pub fn new(max: usize) -> Arc<Room> {
+        Arc::new(Room { max, taken: AtomicUsize::new(0) })
+    }
+
+    /// Takes so many places, which are given back when what is returned is dropped.
+    pub fn take(self: &Arc<Room>, places: usize) -> Option<Place> {
+        let room = |taken: usize| taken.checked_add(places).filter(|taken| *taken <= self.max);
+        self.taken.fetch_update(AcqRel, Acquire, room).ok()?;
+        Some(Place { room: self.clone(), places })
+    }
+
+    pub fn taken(&self) -> usize {
+        self.taken.load(Acquire)
+    }
+}
+
+/// Places that are taken.
+#[derive(Debug)]
+pub(crate) struct Place {
+    room: Arc<Room>,
+    places: usize,
+}
+
+impl Place {
+    /// Takes more of them.
+    pub fn grow(&mut self, more: usize) -> bool {
+        match self.room.take(more) {
+            Some(mut place) => {
+                self.places += std::mem::take(&mut place.places);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.room.taken.fetch_sub(self.places, AcqRel);
+    }
+}

@@ -1,0 +1,6 @@
+//! What the gateway promises, over real sockets, with a real ledger.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // These are tests throughout.
+
+mod calls;
+mod client;
+mod rig;
