@@ -163,15 +163,15 @@ fn mark(text: &[u8], mut at: usize) -> Option<usize> {
 /// Whether any of eight bytes may be a mark: never no when one is.
 const fn has_mark(bytes: u64) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
+    const fn all(byte: u8) -> u64 {
+        ONES * byte as u64
+    }
     const fn zeros(bytes: u64) -> u64 {
-        bytes.wrapping_sub(ONES) & !bytes
+        bytes.wrapping_sub(ONES) & !bytes & all(0x80)
     }
     // Brackets and braces differ in one bit.
-    let folded = bytes | ONES * 0x20;
-    let found = zeros(bytes ^ ONES * b'"' as u64)
-        | zeros(folded ^ ONES * b'{' as u64)
-        | zeros(folded ^ ONES * b'}' as u64);
-    found & (ONES << 7) != 0
+    let folded = bytes | all(0x20);
+    (zeros(bytes ^ all(b'"')) | zeros(folded ^ all(b'{')) | zeros(folded ^ all(b'}'))) != 0
 }
 
 #[cfg(test)]

@@ -300,13 +300,15 @@ mod tests {
     use super::*;
     use tollbook_types::PROVIDERS;
 
-    fn with(variables: &'static [(&'static str, &'static str)]) -> Vec<Upstream> {
+    type Variables = &'static [(&'static str, &'static str)];
+
+    fn with(variables: Variables) -> Vec<Upstream> {
         built_in(&|name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         })
     }
 
-    fn one(name: &str, variables: &'static [(&'static str, &'static str)]) -> Upstream {
+    fn one(name: &str, variables: Variables) -> Upstream {
         with(variables).into_iter().find(|upstream| upstream.name == name).unwrap()
     }
 
@@ -329,7 +331,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let cases: &[(&str, &'static [(&str, &str)], Option<&str>)] = &[
+        let cases: &[(&str, Variables, Option<&str>)] = &[
             ("openai", &[], Some("OPENAI_API_KEY")),
             ("openai", &[("OPENAI_API_KEY", " ")], Some("OPENAI_API_KEY")),
             ("openai", &[("OPENAI_API_KEY", "sk-1")], None),
