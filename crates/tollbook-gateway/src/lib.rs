@@ -15,6 +15,8 @@ mod admission;
 mod answer;
 pub mod ask;
 pub mod attribution;
+pub mod cache;
+pub mod cache;
 mod call;
 mod control;
 mod core;
