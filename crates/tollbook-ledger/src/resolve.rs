@@ -439,3 +439,76 @@ fn seal_of(body: &SealBody) -> Seal {
         adjustment_digest_sum: body.adjustment_digest_sum,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use tollbook_store::{Batch, EventStore, MemoryStore};
+
+    fn open(id: &str) -> RecordBody {
+        let call = json!({
+            "id": id, "source": "gateway", "occurred_at": "2026-11-22T10:00:00Z",
+            "provider": "openai", "model": "gpt-4o",
+        });
+        RecordBody::Open(Arc::new(serde_json::from_value(call).unwrap()))
+    }
+
+    fn event(id: &str, source: &str, response: Option<&str>) -> RecordBody {
+        let mut event = json!({
+            "id": id, "source": source, "occurred_at": "2026-11-22T10:00:01Z", "provider": "openai",
+            "model": "gpt-4o", "status": "ok", "evidence": "unknown",
+            "content": Digest::of(id.as_bytes()).to_string(),
+        });
+        if let Some(response) = response {
+            event["provider_response_id"] = Value::from(response);
+        }
+        let entry = json!({
+            "event": event, "rating": { "basis": "unknown_usage" }, "recorded_at": "2026-11-22T10:00:02Z",
+        });
+        RecordBody::Event(Arc::new(serde_json::from_value(entry).unwrap()))
+    }
+
+    /// Applies groups one after the other; says how many changes each is, and the ids that are open
+    /// after the last, which the store must agree with.
+    fn check(groups: Vec<Vec<RecordBody>>, changes: &[usize], still_open: &[&str]) {
+        let store = MemoryStore::default();
+        let mut open = OpenCalls::load(&store).unwrap();
+        let (mut seq, mut counts) = (0, Vec::new());
+        for group in groups {
+            let record = |body| {
+                seq += 1;
+                Record { seq, digest: Digest::of(&seq.to_le_bytes()), body }
+            };
+            let records: Vec<Record> = group.into_iter().map(record).collect();
+            let decided = resolve(&store, &open, &records).unwrap();
+            assert_eq!(decided.outcomes.len(), records.len());
+            counts.push(decided.ops.len());
+            store.append(&Batch { ops: decided.ops, through: seq }).unwrap();
+            open.follow(decided.open);
+        }
+        assert_eq!(counts, changes);
+        let stored = store.open_calls().unwrap();
+        assert_eq!(stored.iter().map(|(_, call)| call.id.as_str()).collect::<Vec<_>>(), still_open);
+        assert_eq!(OpenCalls::load(&store).unwrap().0, open.0);
+    }
+
+    #[test]
+    fn calls_in_flight_are_known_without_asking_and_short_ones_cost_no_change() {
+        let end = |id| event(id, "gateway", None);
+        check(vec![vec![open("a"), end("a")]], &[1], &[]);
+        check(vec![vec![open("a")], vec![end("a")]], &[1, 1], &[]);
+        check(vec![vec![open("b"), open("a"), end("b")]], &[2], &["a"]);
+        // Opened twice: the second is stale, in its group and after it.
+        check(vec![vec![open("a"), open("a")], vec![open("a")]], &[1, 0], &["a"]);
+        // What has ended does not open again, and its id says so in the same group.
+        check(vec![vec![open("a"), end("a"), open("a")], vec![open("a")]], &[1, 0], &[]);
+        // The same id from another source ends nothing.
+        check(vec![vec![open("a"), event("a", "api", None)]], &[2], &["a"]);
+        // An end that is joined to another source's report is an end.
+        let (first, joined) = (event("x", "api", Some("r")), event("a", "gateway", Some("r")));
+        check(vec![vec![first.clone(), open("a"), joined.clone()]], &[2], &[]);
+        check(vec![vec![first, open("a")], vec![joined]], &[2, 1], &[]);
+    }
+}

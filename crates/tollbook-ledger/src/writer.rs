@@ -1,6 +1,6 @@
 //! The one thread that makes groups durable and visible.
 //!
-//! It takes what has been appended to the journal, in journal order, up to a thousand records at a
+//! It takes what has been appended to the journal, in journal order, some thousand records at a
 //! time: fsync, decide, one transaction in the store, answer those who wait. Where the store fails
 //! it forgets what it had in hand (the journal has it), says so to those who wait, and reads on from
 //! the journal once the store is back.

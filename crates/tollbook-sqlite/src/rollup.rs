@@ -17,6 +17,7 @@ use crate::sums::Sums;
 use crate::terms::{Class, Named};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use std::collections::hash_map::Entry;
+use std::hash::{Hash, Hasher};
 use std::sync::LazyLock;
 use tollbook_store::{StoreError, Zone};
 
@@ -199,12 +200,23 @@ impl Rollup {
 }
 
 /// One row of a rollup: which, when, of what. Combinations that the rollup is not by are zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Cell {
     pub rollup: Rollup,
     /// The number of the time that it spans, in the rollup's unit.
     pub at: i64,
     pub by: [Named; 3],
+}
+
+/// By its numbers: the hash of a combination follows from them.
+impl Hash for Cell {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [first, second, third] = self.by.map(|named| named.id);
+        // Numbers of combinations are small: two seldom meet in one word.
+        state.write_i64(self.at ^ (self.rollup as i64) << 56);
+        state.write_i64(first);
+        state.write_i64(second ^ third << 32);
+    }
 }
 
 impl Cell {
