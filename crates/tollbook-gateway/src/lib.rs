@@ -16,7 +16,6 @@ mod answer;
 pub mod ask;
 pub mod attribution;
 pub mod cache;
-pub mod cache;
 mod call;
 mod control;
 mod core;
