@@ -88,6 +88,13 @@ pub enum LedgerError {
     Invalid(String),
 }
 
+impl LedgerError {
+    /// Whether nothing but room is missing: a call may pass unrecorded and be counted as such.
+    pub fn is_no_room(&self) -> bool {
+        matches!(self, LedgerError::JournalFull(_))
+    }
+}
+
 /// Puts the path beside an I/O error.
 pub(crate) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> LedgerError + '_ {
     move |source| LedgerError::Io { path: path.to_owned(), source }

@@ -450,6 +450,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_committed_is_not_there_and_its_numbers_go_to_others() {
+        let dir = TempDir::new().unwrap();
+        let mut journal = Journal::open(dir.path(), "l", 1, &look(dir.path()), 0, now()).unwrap();
+        let stage = |journal: &mut Journal, body: &[u8]| {
+            journal.stage(Kind::Gap, body, BodyHash::of(body), now()).unwrap().0
+        };
+        assert_eq!((stage(&mut journal, b"{}"), stage(&mut journal, b"[]")), (1, 2));
+        assert_eq!(look(dir.path()).last, None);
+        journal.commit().unwrap();
+        assert_eq!((stage(&mut journal, b"{}"), journal.next()), (3, 4));
+        journal.unstage();
+        assert_eq!((journal.next(), look(dir.path()).last), (3, Some(2)));
+        // A change of segment writes what is staged before it.
+        let large = format!("\"{}\"", "x".repeat(600_000));
+        assert_eq!((stage(&mut journal, large.as_bytes()), stage(&mut journal, large.as_bytes())), (3, 4));
+        assert_eq!(look(dir.path()).last, Some(3));
+        journal.unstage();
+        assert_eq!(append(&mut journal, b"{}"), 4);
+        let survey = look(dir.path());
+        assert_eq!((survey.last, survey.missing, survey.damage), (Some(4), vec![], vec![]));
+    }
+
+    #[test]
     fn a_damaged_record_hides_none_behind_it_and_is_named() {
         let dir = TempDir::new().unwrap();
         journal_of(dir.path(), 5);

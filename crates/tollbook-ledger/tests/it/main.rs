@@ -4,6 +4,7 @@
 mod books;
 mod corrections;
 mod disk;
+mod durable;
 mod flips;
 mod full_disk;
 mod keys;
