@@ -99,6 +99,10 @@ impl Promises {
     pub fn make(&self, seq: Seq) -> Durable {
         let promise = Arc::new(Promise::default());
         self.lock().push((seq, promise.clone()));
+        // The fsync may have been done before anybody waited for it.
+        if self.durable() >= seq {
+            self.keep(seq);
+        }
         Durable { seq, promise }
     }
 
