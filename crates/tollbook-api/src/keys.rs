@@ -2,6 +2,7 @@
 
 use crate::body::{self, Encoding};
 use crate::problem::{Fault, Problem};
+use crate::question;
 use crate::shared::Shared;
 use crate::wire::KeyView;
 use axum::Json;
@@ -13,7 +14,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tollbook_ledger::NewKey;
-use tollbook_types::{Attribution, Role, Timestamp, parse_instant};
+use tollbook_types::{Attribution, Timestamp, parse_instant};
 use tollbook_usage::import::{self, code};
 
 /// A key's text is for its owner, not for caches.
@@ -63,20 +64,6 @@ pub async fn rotate(
     Ok((NO_STORE, Json(KeyView::shown_once(&key, text))))
 }
 
-/// The roles in a text such as `gateway+ingest`.
-pub fn roles(text: &str) -> Result<Vec<Role>, String> {
-    let names: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
-    let wrong = || format!("a role is one of {}; several are joined by +", names.join(", "));
-    let mut roles = Vec::new();
-    for name in text.split('+') {
-        let role = Role::from_name(name.trim()).ok_or_else(wrong)?;
-        if !roles.contains(&role) {
-            roles.push(role);
-        }
-    }
-    Ok(roles)
-}
-
 /// Reads what key is asked for; everything that is wrong is told at once.
 fn read(text: &[u8], now: Timestamp) -> Result<NewKey, Problem> {
     let value = tollbook_types::json::parse(text).map_err(|error| {
@@ -102,7 +89,7 @@ fn read(text: &[u8], now: Timestamp) -> Result<NewKey, Problem> {
     };
     binding.tags = reader.tags();
     let expires_at = reader.instant("expires_at", now);
-    let roles = match told_roles.as_deref().map(roles) {
+    let roles = match told_roles.as_deref().map(question::roles) {
         Some(Ok(roles)) => roles,
         Some(Err(detail)) => {
             reader.fault("role", code::FIELD_INVALID, &detail);

@@ -21,7 +21,6 @@ pub mod wire;
 
 pub use access::Access;
 pub use calls::card;
-pub use keys::roles;
 pub use routes::Listed;
 
 use metrics::Figures;

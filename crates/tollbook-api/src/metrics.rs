@@ -3,7 +3,6 @@
 //! The text is written here, without a float: counts are whole numbers and durations are decimal
 //! text, so what is shown is what was counted. Money is for the books, not for graphs.
 
-use crate::problem::Problem;
 use crate::shared::Shared;
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -12,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tollbook_ledger::Health;
+use tollbook_ledger::{Health, Status};
 
 /// What the text is.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -177,24 +176,43 @@ impl Counts {
     }
 }
 
-/// Everything that is counted, as text.
-pub(crate) async fn show(State(shared): State<Arc<Shared>>) -> Result<impl IntoResponse, Problem> {
-    let applied = shared.read(|store| store.position()).await?.applied;
-    let mut families = vec![
+/// How recording is.
+fn of_ledger(now: &Status) -> Vec<Family> {
+    let gauge = |name, help, value| Family::gauge(name, help).with(&[], value);
+    vec![
         Family::gauge("tollbook_build_info", "The version that runs; always 1.")
             .with(&[("version", env!("CARGO_PKG_VERSION"))], 1),
-        Family::gauge("tollbook_ledger_up", "1 while journal and store can be written.")
-            .with(&[], u64::from(shared.ledger.health() == Health::Ok)),
-        Family::gauge("tollbook_store_applied_records", "The last journal record that is in the store.")
-            .with(&[], applied),
-    ];
+        gauge(
+            "tollbook_ledger_up",
+            "1 while journal and store can be written.",
+            u64::from(now.health == Health::Ok && now.has_room()),
+        ),
+        gauge("tollbook_journal_recorded", "The last record in the journal.", now.recorded),
+        gauge("tollbook_journal_durable", "The last record that is surely fsynced.", now.durable),
+        gauge("tollbook_journal_room_bytes", "Room in the journal's open segment.", now.room_bytes),
+        gauge(
+            "tollbook_journal_has_spare",
+            "1 while a further segment is preallocated.",
+            u64::from(now.has_spare),
+        ),
+        gauge("tollbook_store_applied", "The last record that is in the store.", now.applied),
+        gauge("tollbook_store_behind_records", "Records that the store does not have yet.", now.lag()),
+        gauge("tollbook_writer_waiting_records", "Records in memory for the writer.", now.waiting as u64),
+        Family::counter("tollbook_unrecorded_calls_total", "Calls that passed without a record.")
+            .with(&[], now.unrecorded_calls),
+    ]
+}
+
+/// Everything that is counted, as text.
+pub(crate) async fn show(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let mut families = of_ledger(&shared.ledger.status());
     families.extend(shared.counts.families());
     families.extend(shared.figures.iter().flat_map(|figures| figures.families()));
     let mut text = String::new();
     for family in &families {
         family.write(&mut text);
     }
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text))
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text)
 }
 
 #[cfg(test)]

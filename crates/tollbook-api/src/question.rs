@@ -1,9 +1,9 @@
-//! Questions as text: `KEY=VALUE` filters, days and instants, zones. The command line and the API
+//! What is asked for, as text: `KEY=VALUE` filters, days and instants, zones, roles. The command line and the API
 //! read them with the same words.
 
 use jiff::civil::Date;
 use tollbook_store::{Dimension, Filter, Interval, Zone, bucket_start};
-use tollbook_types::{TimeRange, Timestamp, canonical_provider, parse_instant};
+use tollbook_types::{Role, TimeRange, Timestamp, canonical_provider, parse_instant};
 
 /// A time zone and what it is called.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +93,20 @@ pub fn filters<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Ve
         }
     }
     Ok(filters)
+}
+
+/// The roles in a text such as `gateway+ingest`.
+pub fn roles(text: &str) -> Result<Vec<Role>, String> {
+    let names: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
+    let wrong = || format!("a role is one of {}; several are joined by +", names.join(", "));
+    let mut roles = Vec::new();
+    for name in text.split('+') {
+        let role = Role::from_name(name.trim()).ok_or_else(wrong)?;
+        if !roles.contains(&role) {
+            roles.push(role);
+        }
+    }
+    Ok(roles)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! talk on stderr. What a figure means is decided in the crates below; nothing is computed here.
 
 mod cli;
+mod client;
 mod clock;
 mod commands;
 mod config;
@@ -15,6 +16,7 @@ mod pages;
 mod prices;
 mod quantities;
 mod select;
+mod serve;
 
 use clap::Parser;
 use cli::Cli;

@@ -58,6 +58,16 @@ pub fn write(config: &Config, out: &mut Out) -> Result<Ledger, Failure> {
     open_locked(config, lock, out)
 }
 
+/// As [`write`], with further prices of the program's own before the user's.
+pub fn write_with(config: &Config, out: &mut Out, prices: Option<&str>) -> Result<Ledger, Failure> {
+    let ledger = write(config, out)?;
+    if let Some(text) = prices {
+        let book = ledger.book().with_override_file("prices of the demo", text);
+        ledger.set_book(Arc::new(book.map_err(|problems| Failure::config(prices::words(&problems)))?));
+    }
+    Ok(ledger)
+}
+
 /// Opens the books whose lock is taken.
 pub fn open_locked(config: &Config, lock: DirLock, out: &mut Out) -> Result<Ledger, Failure> {
     let dir = dir(config);

@@ -4,6 +4,7 @@ use crate::rig::{Rig, event, request};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::Method;
+use serde_json::json;
 use std::net::SocketAddr;
 use tollbook_api::Options;
 
@@ -11,7 +12,18 @@ use tollbook_api::Options;
 fn probes_say_that_all_is_well() {
     let rig = Rig::new();
     assert_eq!(rig.get("/healthz", "").json()["status"], "ok");
-    assert_eq!(rig.get("/readyz", "").json()["status"], "ready");
+    let ready = rig.get("/readyz", "").json();
+    assert_eq!((&ready["status"], &ready["records"]), (&json!("ready"), &json!(true)));
+    assert_eq!((&ready["store"]["state"], &ready["store"]["behind"]), (&json!("ok"), &json!(0)));
+    rig.ledger.count_unrecorded("a test");
+    let open = rig.get("/readyz", "");
+    assert_eq!(open.status, 503, "a call has passed without a record");
+    assert_eq!(
+        (&open.json()["status"], &open.json()["unrecorded"]["calls"]),
+        (&json!("degraded"), &json!(1))
+    );
+    rig.ingest(event("a", ""));
+    assert_eq!(rig.get("/readyz", "").status, 200, "recording has resumed, the gap is in the journal");
     assert_eq!(rig.get("/readyz", "not a key").status, 200);
 }
 

@@ -1,9 +1,11 @@
 //! The command line: every command and option, as types. What they do is in `commands`.
 
 mod args;
+mod key;
 mod price;
 
 pub use args::{CallIdArgs, FilterArgs, RangeArgs, ViewArgs, ViewKind};
+pub use key::{KeyCommand, KeyCreateArgs};
 pub use price::{CalcArgs, PriceCommand, QuantityArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -40,6 +42,8 @@ pub struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the gateway and the API until told to end
+    Serve(ServeArgs),
     /// Record calls from files; a second run of the same adds nothing
     Import(ImportArgs),
     /// How much, by what, over time
@@ -75,6 +79,9 @@ pub enum Command {
     Retain(RetainArgs),
     /// Check the set-up and say what to do
     Doctor,
+    /// Make keys, list them, end them
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -83,6 +90,16 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    /// Where to listen [default: [server] listen, 127.0.0.1:4680]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Also run a built-in provider that needs no key, at /demo/v1
+    #[arg(long)]
+    pub demo: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

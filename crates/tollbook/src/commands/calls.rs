@@ -123,16 +123,25 @@ fn print_one(call: &StoredCall, zone: &NamedZone, out: &mut Out) -> Result<(), F
     }
     let (event, state) = (&call.entry.event, call.corrected());
     let cost = state.rating.cost.map_or_else(|| CallView::without_cost(&state).to_owned(), dollars);
-    let line = format!(
-        "{}  {}/{}  in {}  out {}  {cost}  {}  {}",
-        time_text(event.occurred_at, zone),
+    let mut line = format!(
+        "{}  {}/{}  in {}  out {}  {cost}",
+        zone.zone.to_datetime(event.occurred_at).strftime("%H:%M:%S"),
         event.provider,
         event.model,
         count(state.meters().input_tokens()),
         count(state.meters().output_tokens()),
-        event.status.name(),
-        event.id
     );
+    if let Some(latency_ms) = event.latency_ms {
+        line.push_str(&format!("  {} ms", count(latency_ms)));
+    }
+    if let Some(first_ms) = event.time_to_first_token_ms {
+        line.push_str(&format!(" (first token {} ms)", count(first_ms)));
+    }
+    if event.is_error() {
+        line.push_str(&format!("  {}", event.status.name()));
+    }
+    // Last, so that a narrow terminal breaks only here.
+    line.push_str(&format!("  {}", event.id));
     out.line(&visible(&line))
 }
 

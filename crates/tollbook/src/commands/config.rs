@@ -37,12 +37,16 @@ fn print(config: &Config, out: &mut Out) -> Result<Exit, Failure> {
     let durability = value::durability_name(config.durability.value);
     let days = config.retention_days.value;
     let days_text = days.map_or("# days = 0 (kept for ever)".to_owned(), |days| format!("days = {days}"));
-    let rows: [(&str, String, &Origin); 5] = [
+    let listen = config.listen.value.to_string();
+    let open_metrics = config.open_metrics.value;
+    let rows: [(&str, String, &Origin); 7] = [
         ("[server]", format!("data_dir = {}", quoted(&data_dir)), &config.data_dir.origin),
         ("", format!("time_zone = {}", quoted(&config.time_zone.value.name)), &config.time_zone.origin),
         ("[store]", format!("durability = {}", quoted(durability)), &config.durability.origin),
         ("[journal]", format!("segment_mib = {segment_mib}"), &config.segment_bytes.origin),
         ("[retention]", days_text, &config.retention_days.origin),
+        ("[server]", format!("listen = {}", quoted(&listen)), &config.listen.origin),
+        ("", format!("open_metrics = {open_metrics}"), &config.open_metrics.origin),
     ];
     if out.json {
         let prices =
@@ -50,13 +54,16 @@ fn print(config: &Config, out: &mut Out) -> Result<Exit, Failure> {
         let from = |nth: usize| rows[nth].2.to_string();
         out.json(&json!({
             "file": config.file,
-            "server": {"data_dir": data_dir, "time_zone": config.time_zone.value.name},
+            "server": {"listen": listen, "data_dir": data_dir, "time_zone": config.time_zone.value.name,
+                       "open_metrics": open_metrics},
+            "gateway": {"upstreams": config.gateway.upstreams.keys().collect::<Vec<_>>()},
             "store": {"durability": durability},
             "journal": {"segment_mib": segment_mib},
             "retention": {"days": days},
             "prices": prices.collect::<Vec<_>>(),
             "from": {"server.data_dir": from(0), "server.time_zone": from(1), "store.durability": from(2),
-                     "journal.segment_mib": from(3), "retention.days": from(4)},
+                     "journal.segment_mib": from(3), "retention.days": from(4), "server.listen": from(5),
+                     "server.open_metrics": from(6)},
         }))?;
         return Ok(Exit::Ok);
     }

@@ -10,6 +10,7 @@ mod doctor;
 mod explain;
 mod export;
 mod import;
+mod key;
 mod logs;
 mod price;
 mod rebuild;
@@ -28,6 +29,7 @@ use crate::out::Out;
 /// Runs a command.
 pub fn run(command: &Command, config: &Config, out: &mut Out) -> Result<Exit, Failure> {
     match command {
+        Command::Serve(args) => crate::serve::run(args, config, out),
         Command::Import(args) => import::run(args, config, out),
         Command::Usage(args) => usage::run(args, config, out),
         Command::Calls(args) => calls::run(args, config, out),
@@ -44,6 +46,7 @@ pub fn run(command: &Command, config: &Config, out: &mut Out) -> Result<Exit, Fa
         Command::Backup(args) => backup::run(args, config, out),
         Command::Restore(args) => restore::run(args, config, out),
         Command::Retain(args) => retain::run(args, config, out),
+        Command::Key(command) => key::run(command, config, out),
         Command::Doctor => doctor::run(config, out),
         // Answered before the configuration is read.
         Command::Config(_) | Command::Completions { .. } => Ok(Exit::Ok),

@@ -14,6 +14,14 @@ pub const DURABILITY: &str = "TOLLBOOK_DURABILITY";
 pub const SEGMENT_MIB: &str = "TOLLBOOK_SEGMENT_MIB";
 /// Days for which calls are kept; as `[retention] days`.
 pub const RETENTION_DAYS: &str = "TOLLBOOK_RETENTION_DAYS";
+/// Where the server listens; as `[server] listen`.
+pub const LISTEN: &str = "TOLLBOOK_LISTEN";
+/// The admin key of the server. Where it is set, none is made.
+pub const ADMIN_KEY: &str = "TOLLBOOK_ADMIN_KEY";
+/// Whether `/metrics` needs no key; as `[server] open_metrics`.
+pub const OPEN_METRICS: &str = "TOLLBOOK_OPEN_METRICS";
+/// What the server logs: a level, or levels by part (`info`, `tollbook_gateway=debug`).
+pub const LOG: &str = "TOLLBOOK_LOG";
 /// A key for encryption at rest, which this build does not have: setting it is refused.
 pub const ENCRYPTION_KEY: &str = "TOLLBOOK_ENCRYPTION_KEY";
 /// When set to anything, no colours are used.
@@ -36,6 +44,10 @@ pub const ALL: &[&str] = &[
     DURABILITY,
     SEGMENT_MIB,
     RETENTION_DAYS,
+    LISTEN,
+    ADMIN_KEY,
+    OPEN_METRICS,
+    LOG,
     ENCRYPTION_KEY,
     NO_COLOR,
     COLUMNS,

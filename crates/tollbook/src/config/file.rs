@@ -1,6 +1,6 @@
 //! Reading `tollbook.toml`. Every problem is reported, with its place and what was probably meant.
 
-use super::{Config, NamedZone, Origin, Set, beside, value};
+use super::{Config, NamedZone, Origin, Set, beside, gateway, value};
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
@@ -8,16 +8,16 @@ use toml::de::{DeTable, DeValue};
 
 /// Every key that is understood, by section.
 const KEYS: &[(&str, &[&str])] = &[
-    ("server", &["data_dir", "time_zone"]),
+    ("server", &["data_dir", "time_zone", "listen", "open_metrics", "tls_cert", "tls_key"]),
     ("store", &["durability"]),
     ("journal", &["segment_mib"]),
     ("retention", &["days"]),
     ("prices", &["file"]),
+    ("gateway", gateway::KEYS),
+    ("gateway.upstreams", gateway::UPSTREAM_KEYS),
 ];
-/// Sections and keys that belong to the server, which this binary does not have.
-const NOT_YET: &[&str] = &["gateway", "budgets", "channels"];
-const NOT_YET_KEYS: &[(&str, &str)] =
-    &[("server", "listen"), ("server", "open_metrics"), ("server", "tls_cert"), ("server", "tls_key")];
+/// Sections for what this binary does not have yet.
+const NOT_YET: &[&str] = &["budgets", "channels"];
 
 /// Reads a file's text into the configuration.
 pub fn read(config: &mut Config, path: &Path, text: &str, problems: &mut Vec<String>) {
@@ -48,6 +48,11 @@ fn sections(reader: &mut Reader<'_>, config: &mut Config) {
             ("prices", _) => {
                 reader.problem(name.span(), "prices are written as [[prices]], each with a file")
             }
+            ("gateway", _) => {
+                if let Some(table) = reader.table("gateway", found) {
+                    gateway::read(reader, &mut config.gateway, table);
+                }
+            }
             (section, _) if KEYS.iter().any(|(known, _)| *known == section) => {
                 if let Some(table) = reader.table(section, found) {
                     values(reader, config, section, table);
@@ -56,11 +61,11 @@ fn sections(reader: &mut Reader<'_>, config: &mut Config) {
             (section, _) if NOT_YET.contains(&section) => {
                 reader.problem(
                     name.span(),
-                    &format!("[{section}] is not understood yet: this tollbook has no server; take it out"),
+                    &format!("[{section}] is not understood yet: this tollbook has no {section}; take it out"),
                 );
             }
             (section, _) => {
-                let known = KEYS.iter().map(|(section, _)| *section);
+                let known = KEYS.iter().map(|(section, _)| *section).filter(|name| !name.contains('.'));
                 reader.unknown(name.span(), &format!("section {section:?}"), section, known);
             }
         }
@@ -83,6 +88,24 @@ fn values(reader: &mut Reader<'_>, config: &mut Config, section: &str, table: &D
                 {
                     config.time_zone = Set { value, origin };
                 }
+            }
+            ("server", "listen") => {
+                if let Some(value) =
+                    reader.text(found).and_then(|text| reader.checked(place, value::address(&text)))
+                {
+                    config.listen = Set { value, origin };
+                }
+            }
+            ("server", "open_metrics") => {
+                if let Some(value) = reader.truth(found) {
+                    config.open_metrics = Set { value, origin };
+                }
+            }
+            ("server", "tls_cert") => {
+                config.tls_cert = reader.text(found).map(|text| beside(reader.path, &text));
+            }
+            ("server", "tls_key") => {
+                config.tls_key = reader.text(found).map(|text| beside(reader.path, &text));
             }
             ("store", "durability") => {
                 let named = reader.text(found).map(|text| value::durability(&text));
@@ -129,8 +152,8 @@ fn prices(reader: &mut Reader<'_>, config: &mut Config, table: &DeTable<'_>, pla
 }
 
 /// The text that is read, and what is wrong with it.
-struct Reader<'a> {
-    path: &'a Path,
+pub(super) struct Reader<'a> {
+    pub(super) path: &'a Path,
     text: &'a str,
     /// Problems by the place that they are at.
     found: Vec<(usize, String)>,
@@ -144,15 +167,15 @@ impl Reader<'_> {
         format!("{}:{line}:{column}", self.path.display())
     }
 
-    fn origin(&self, span: Range<usize>) -> Origin {
+    pub(super) fn origin(&self, span: Range<usize>) -> Origin {
         Origin::File(self.place(&span))
     }
 
-    fn problem(&mut self, span: Range<usize>, what: &str) {
+    pub(super) fn problem(&mut self, span: Range<usize>, what: &str) {
         self.found.push((span.start, format!("{}: {what}", self.place(&span))));
     }
 
-    fn unknown<'k>(
+    pub(super) fn unknown<'k>(
         &mut self,
         span: Range<usize>,
         what: &str,
@@ -168,18 +191,12 @@ impl Reader<'_> {
         self.problem(span, &format!("unknown {what}: {advice}"));
     }
 
-    fn unknown_key(&mut self, section: &str, key: &str, span: Range<usize>) {
-        if NOT_YET_KEYS.contains(&(section, key)) {
-            let what = format!("{key:?} is not understood yet: this tollbook has no server; take it out");
-            return self.problem(span, &what);
-        }
+    pub(super) fn unknown_key(&mut self, section: &str, key: &str, span: Range<usize>) {
         let known = KEYS.iter().find(|(name, _)| *name == section).map_or(&[][..], |(_, keys)| keys);
-        // What will be known is no mistake in writing: it is named, and then refused by its name.
-        let later = NOT_YET_KEYS.iter().filter(|(name, _)| *name == section).map(|(_, key)| *key);
-        self.unknown(span, &format!("key {key:?} in [{section}]"), key, known.iter().copied().chain(later));
+        self.unknown(span, &format!("key {key:?} in [{section}]"), key, known.iter().copied());
     }
 
-    fn table<'t, 'i>(&mut self, section: &str, found: &'t Spanned<DeValue<'i>>) -> Option<&'t DeTable<'i>> {
+    pub(super) fn table<'t, 'i>(&mut self, section: &str, found: &'t Spanned<DeValue<'i>>) -> Option<&'t DeTable<'i>> {
         match found.get_ref() {
             DeValue::Table(table) => Some(table),
             _ => {
@@ -189,7 +206,7 @@ impl Reader<'_> {
         }
     }
 
-    fn text(&mut self, found: &Spanned<DeValue<'_>>) -> Option<String> {
+    pub(super) fn text(&mut self, found: &Spanned<DeValue<'_>>) -> Option<String> {
         match found.get_ref() {
             DeValue::String(text) if !text.is_empty() => return Some(text.clone().into_owned()),
             DeValue::String(_) => self.problem(found.span(), "it is empty"),
@@ -198,7 +215,7 @@ impl Reader<'_> {
         None
     }
 
-    fn whole(&mut self, found: &Spanned<DeValue<'_>>) -> Option<u64> {
+    pub(super) fn whole(&mut self, found: &Spanned<DeValue<'_>>) -> Option<u64> {
         let number = match found.get_ref() {
             DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
             _ => None,
@@ -209,7 +226,15 @@ impl Reader<'_> {
         number
     }
 
-    fn checked<T>(&mut self, span: Range<usize>, value: Result<T, String>) -> Option<T> {
+    pub(super) fn truth(&mut self, found: &Spanned<DeValue<'_>>) -> Option<bool> {
+        if let DeValue::Boolean(truth) = found.get_ref() {
+            return Some(*truth);
+        }
+        self.problem(found.span(), "it must be true or false");
+        None
+    }
+
+    pub(super) fn checked<T>(&mut self, span: Range<usize>, value: Result<T, String>) -> Option<T> {
         value.map_err(|problem| self.problem(span, &problem)).ok()
     }
 }
@@ -237,18 +262,18 @@ mod tests {
     #[test]
     fn all_mistakes_are_reported_at_once_with_their_places() {
         let text = "[server]\ndata_dri = \"x\"\nlissten = \"y\"\nlisten = \"z\"\ntime_zone = \"Mars/Phobos\"\n\
-                    [journal]\nsegment_mib = -5\n[store]\ndurability = 1\n[retension]\ndays = 3\n[gateway]\n[[prices]]\n";
+                    [journal]\nsegment_mib = -5\n[store]\ndurability = 1\n[retension]\ndays = 3\n[[budgets]]\n[[prices]]\n";
         assert_eq!(
             problems(text),
             [
                 "t.toml:2:1: unknown key \"data_dri\" in [server]: did you mean \"data_dir\"?",
                 "t.toml:3:1: unknown key \"lissten\" in [server]: did you mean \"listen\"?",
-                "t.toml:4:1: \"listen\" is not understood yet: this tollbook has no server; take it out",
+                "t.toml:4:10: \"z\" is no address with a port, such as 127.0.0.1:4680",
                 "t.toml:5:13: there is no time zone \"Mars/Phobos\"; zones are named like Europe/Berlin",
                 "t.toml:7:15: it must be a whole number, not below 0",
                 "t.toml:9:14: it must be a text in quotes",
                 "t.toml:10:2: unknown section \"retension\": did you mean \"retention\"?",
-                "t.toml:12:2: [gateway] is not understood yet: this tollbook has no server; take it out",
+                "t.toml:12:3: [budgets] is not understood yet: this tollbook has no budgets; take it out",
                 "t.toml:13:3: [[prices]] needs a file",
             ]
         );

@@ -4,11 +4,13 @@
 
 pub mod env;
 mod file;
+pub mod gateway;
 pub mod value;
 
 use crate::cli::GlobalArgs;
 use crate::failure::Failure;
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 pub use tollbook_api::question::NamedZone;
 use tollbook_ledger::Durability;
@@ -17,6 +19,8 @@ use tollbook_types::limits;
 /// The file that is read when none is named.
 const DEFAULT_FILE: &str = "tollbook.toml";
 const MIB: u64 = 1024 * 1024;
+/// Where the server listens unless told otherwise: nobody else can reach it there.
+const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4680));
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +78,16 @@ pub struct Config {
     pub retention_days: Set<Option<u32>>,
     /// `[[prices]] file`, in order.
     pub prices: Vec<Set<PathBuf>>,
+    /// `[server] listen`
+    pub listen: Set<SocketAddr>,
+    /// `[server] open_metrics`
+    pub open_metrics: Set<bool>,
+    /// `[server] tls_cert`
+    pub tls_cert: Option<PathBuf>,
+    /// `[server] tls_key`
+    pub tls_key: Option<PathBuf>,
+    /// `[gateway]`
+    pub gateway: gateway::Gateway,
 }
 
 impl Config {
@@ -86,6 +100,11 @@ impl Config {
             segment_bytes: Set::default(limits::SEGMENT_BYTES),
             retention_days: Set::default(None),
             prices: Vec::new(),
+            listen: Set::default(LISTEN),
+            open_metrics: Set::default(false),
+            tls_cert: None,
+            tls_key: None,
+            gateway: gateway::Gateway::default(),
         }
     }
 
@@ -100,6 +119,9 @@ impl Config {
         config.take_variables(&mut problems);
         if let Some(dir) = &flags.data_dir {
             config.data_dir = Set { value: dir.clone(), origin: Origin::Flag("--data-dir") };
+        }
+        if config.tls_cert.is_some() != config.tls_key.is_some() {
+            problems.push("[server] tls_cert and tls_key belong together: one of them is missing".to_owned());
         }
         if env::get(env::ENCRYPTION_KEY).is_some() {
             problems.push(format!(
@@ -121,6 +143,7 @@ impl Config {
         };
         let (zone, durability) = (text(env::TIME_ZONE), text(env::DURABILITY));
         let (segment, retention) = (text(env::SEGMENT_MIB), text(env::RETENTION_DAYS));
+        let (listen, open_metrics) = (text(env::LISTEN), text(env::OPEN_METRICS));
         if let Some(dir) = env::get(env::DATA_DIR) {
             self.data_dir = Set { value: PathBuf::from(dir), origin: Origin::Variable(env::DATA_DIR) };
         }
@@ -140,6 +163,18 @@ impl Config {
         if let Some((text, origin)) = segment {
             match value::whole(&text).and_then(value::segment_mib) {
                 Ok(value) => self.segment_bytes = Set { value, origin },
+                Err(problem) => bad(&origin, problem),
+            }
+        }
+        if let Some((text, origin)) = listen {
+            match value::address(&text) {
+                Ok(value) => self.listen = Set { value, origin },
+                Err(problem) => bad(&origin, problem),
+            }
+        }
+        if let Some((text, origin)) = open_metrics {
+            match value::truth(&text) {
+                Ok(value) => self.open_metrics = Set { value, origin },
                 Err(problem) => bad(&origin, problem),
             }
         }

@@ -1,6 +1,7 @@
 //! What the single values may be.
 
 use super::MIB;
+use std::net::SocketAddr;
 use tollbook_ledger::Durability;
 
 /// The largest journal segment.
@@ -13,6 +14,21 @@ const RETENTION_DAYS_MAX: u64 = 36_525;
 /// A whole number in text.
 pub fn whole(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("{text:?} is not a whole number"))
+}
+
+/// `[server] listen`
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let text = text.strip_prefix("localhost:").map_or(text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    text.parse().map_err(|_| format!("{text:?} is no address with a port, such as 127.0.0.1:4680"))
+}
+
+/// `true` or `false` in text.
+pub fn truth(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
 }
 
 /// `[store] durability`
