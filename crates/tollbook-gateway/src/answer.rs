@@ -2,23 +2,14 @@
 
 use crate::control::ControlBody;
 use crate::core::Plane;
-use crate::exchange::{Answering, Step};
 use crate::guard::InFlight;
-use crate::refusal;
+use crate::stream::{Broken, Piece, Stream};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-
-/// Why a body ends before its end: the connection is closed then.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Broken(String);
-
-type Piece = Poll<Option<Result<Frame<Bytes>, Broken>>>;
 
 /// The body of an answer.
 pub(crate) struct Answer {
@@ -106,71 +97,9 @@ impl Body for Answer {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
-            Kind::Stream(stream) => {
-                stream.answering.left().map_or_else(SizeHint::default, SizeHint::with_exact)
-            }
+            Kind::Stream(stream) => stream.left().map_or_else(SizeHint::default, SizeHint::with_exact),
             Kind::Control(body) => body.size_hint(),
             Kind::Ended => SizeHint::with_exact(0),
         }
     }
-}
-
-/// An upstream's body, as it comes.
-pub(crate) struct Stream {
-    answering: Answering,
-    /// It is one of server-sent events, in this dialect.
-    dialect: Option<String>,
-    /// Pieces that go out before anything else.
-    ready: VecDeque<Bytes>,
-    /// It has failed: what is ready goes out, then the connection is closed.
-    failed: Option<String>,
-}
-
-impl Stream {
-    pub fn new(answering: Answering, dialect: Option<String>) -> Stream {
-        Stream { answering, dialect, ready: VecDeque::new(), failed: None }
-    }
-
-    fn is_over(&self) -> bool {
-        self.answering.is_over() && self.ready.is_empty() && self.failed.is_none()
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Piece {
-        if let Some(ready) = self.ready.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(ready))));
-        }
-        if let Some(why) = &mut self.failed {
-            // What has been given out is flushed only when nothing more is ready.
-            let why = std::mem::take(why);
-            if why.is_empty() {
-                return Poll::Ready(Some(Err(Broken("the answer was cut".to_owned()))));
-            }
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        match std::task::ready!(self.answering.poll_next(cx)) {
-            Step::Data(data) => {
-                if self.dialect.is_some() && says_done(&data) {
-                    self.answering.end_call();
-                }
-                Poll::Ready(Some(Ok(Frame::data(data))))
-            }
-            Step::Trailers(trailers) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
-            Step::End(_) => Poll::Ready(None),
-            Step::Failed { why, .. } => {
-                let event = self.dialect.as_ref().map(|dialect| refusal::stream_error(dialect, &why));
-                self.failed = Some(why);
-                match event {
-                    Some(event) => Poll::Ready(Some(Ok(Frame::data(event)))),
-                    None => self.poll(cx),
-                }
-            }
-        }
-    }
-}
-
-/// Whether a piece ends a stream of server-sent events, so that a caller may leave after it.
-fn says_done(data: &[u8]) -> bool {
-    let tail = data[data.len().saturating_sub(32)..].trim_ascii_end();
-    tail.ends_with(b"data: [DONE]") || tail.ends_with(b"data:[DONE]")
 }

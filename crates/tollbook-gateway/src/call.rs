@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tollbook_ledger::LedgerError;
 use tollbook_types::{
-    Attribution, CostBasis, Digest, Event, Evidence, FreeReason, Meter, Money, OpenCall, Status, Timestamp,
+    Attribution, Digest, Entry, Event, Evidence, FreeReason, Meter, Money, OpenCall, Seq, Status, Timestamp,
 };
 use tollbook_usage::{End, Reader, Reading, Request, ResponseHead};
 use uuid::Uuid;
@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub request: Request,
     pub attribution: Attribution,
     pub admitted: Admitted,
+    /// The provider in the books.
+    pub provider: String,
     /// It asks about work that was started before.
     pub is_poll: bool,
 }
@@ -52,11 +54,17 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub cost: Option<Money>,
+    /// The model that answered.
+    pub model: String,
+    /// It failed, whatever its status says.
+    pub is_error: bool,
     pub status: CostStatus,
     pub input: u64,
     pub cached: u64,
     pub output: u64,
     pub reasoning: u64,
+    /// The position of its record.
+    pub seq: Seq,
 }
 
 /// How the cost in an answer's headers is known.
@@ -188,24 +196,30 @@ impl Call {
         let told = self.told.take()?;
         let core = &self.plane.core;
         core.counters.in_flight.down();
-        let event = told.event(&ending)?;
-        let outcome = Outcome::of(&event);
-        let book = core.ledger.book();
-        let rating = tollbook_ledger::rate_event(&book, &event).rating;
-        match core.ledger.record(event) {
-            Ok(_) => {}
-            Err(LedgerError::Fatal(reason)) => {
-                tracing::error!(reason, "nothing can be recorded any more");
-                return None;
-            }
-            Err(error) => {
-                core.counters.unrecorded.add(1);
-                core.ledger.count_unrecorded(&error.to_string());
-                tracing::warn!(%error, "a call could not be recorded");
-                return None;
-            }
+        record(&self.plane, told.event(&ending)?)
+    }
+
+    /// What was asked, while the call has not ended.
+    pub fn request(&self) -> Option<&Request> {
+        self.told.as_ref().map(|told| &told.plan.request)
+    }
+}
+
+/// Records an event; what it came to is known when it could be.
+pub(crate) fn record(plane: &Plane, event: Event) -> Option<Outcome> {
+    let core = &plane.core;
+    match core.ledger.record_rated(event) {
+        Ok((seq, entry)) => Some(Outcome::of(&entry, seq)),
+        Err(LedgerError::Fatal(reason)) => {
+            tracing::error!(reason, "nothing can be recorded any more");
+            None
         }
-        Some(outcome.rated(rating.basis, rating.cost))
+        Err(error) => {
+            core.counters.unrecorded.add(1);
+            core.ledger.count_unrecorded(&error.to_string());
+            tracing::warn!(%error, "a call could not be recorded");
+            None
+        }
     }
 }
 
@@ -241,6 +255,7 @@ impl Told {
             (Some(reading), Some(status)) => event::of_reading(&plan.request, reading, status),
             _ => event::blank(&plan.request),
         };
+        event.provider.clone_from(&plan.provider);
         if plan.is_poll {
             return poll(event, &plan);
         }
@@ -319,11 +334,15 @@ impl Metering {
 }
 
 impl Outcome {
-    fn of(event: &Event) -> Outcome {
+    fn of(entry: &Entry, seq: Seq) -> Outcome {
+        let Entry { event, rating, .. } = entry;
         let total = event.usage.as_ref().map(tollbook_types::Usage::total).unwrap_or_default();
         Outcome {
-            cost: None,
+            cost: rating.cost,
+            model: event.model.clone(),
+            is_error: event.is_error(),
             status: match event.evidence {
+                _ if rating.cost.is_none() => CostStatus::Unpriced,
                 Evidence::Estimated | Evidence::Partial => CostStatus::Estimated,
                 _ => CostStatus::Exact,
             },
@@ -331,15 +350,8 @@ impl Outcome {
             cached: total.cache_read_tokens(),
             output: total.output_tokens(),
             reasoning: total.get(Meter::Reasoning).unwrap_or(0),
+            seq,
         }
-    }
-
-    fn rated(mut self, basis: CostBasis, cost: Option<Money>) -> Outcome {
-        self.cost = cost;
-        if cost.is_none() || basis == CostBasis::Unpriced {
-            self.status = CostStatus::Unpriced;
-        }
-        self
     }
 }
 
@@ -371,7 +383,7 @@ fn open_call(plan: &Plan) -> OpenCall {
         id: plan.id.to_string(),
         source: SOURCE.to_owned(),
         occurred_at: plan.at,
-        provider: plan.request.provider.clone(),
+        provider: plan.provider.clone(),
         model: plan.request.model.clone().unwrap_or_default(),
         attribution: plan.attribution.clone(),
         hold: plan.admitted.hold,

@@ -1,11 +1,12 @@
 //! What all threads of the data plane share, and what each has of its own.
 
 use crate::admission::Admission;
+use crate::cache::Cache;
 use crate::control::Control;
 use crate::counters::Counters;
 use crate::guard::{Ticks, Watch};
 use crate::ids::Ids;
-use crate::options::{Compat, Limits, Timeouts};
+use crate::options::{Compat, Limits, Options, Timeouts};
 use crate::pool::Pool;
 use crate::target::Target;
 use crate::upstream::{ProviderKey, Upstream};
@@ -64,6 +65,9 @@ pub(crate) struct Core {
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub compat: Compat,
+    /// An answer ends only when its record is fsynced.
+    pub is_strict: bool,
+    pub cache: Option<Cache>,
     pub ledger: Arc<Ledger>,
     pub admission: Arc<dyn Admission>,
     pub control: Arc<dyn Control>,
@@ -74,29 +78,30 @@ pub(crate) struct Core {
     phase: AtomicU8,
 }
 
+/// Parts of the core that others make.
+pub(crate) struct Parts {
+    pub ledger: Arc<Ledger>,
+    pub admission: Arc<dyn Admission>,
+    pub control: Arc<dyn Control>,
+    pub clock: Arc<dyn Clock>,
+}
+
 impl Core {
-    #[expect(clippy::too_many_arguments, reason = "each is a part that somebody else makes")]
-    pub fn new(
-        routes: Vec<Route>,
-        limits: Limits,
-        timeouts: Timeouts,
-        compat: Compat,
-        ledger: Arc<Ledger>,
-        admission: Arc<dyn Admission>,
-        control: Arc<dyn Control>,
-        clock: Arc<dyn Clock>,
-    ) -> Core {
+    pub fn new(routes: Vec<Route>, options: &Options, parts: Parts) -> Core {
         let names = || routes.iter().map(|route| route.upstream.name.as_str());
+        let Parts { ledger, admission, control, clock } = parts;
         Core {
             by_name: names().enumerate().map(|(place, name)| (name.to_owned(), place)).collect(),
             counters: Arc::new(Counters::new(names())),
-            held_bytes: Room::new(limits.bodies_bytes),
-            drains: Room::new(limits.drains),
+            held_bytes: Room::new(options.limits.bodies_bytes),
+            drains: Room::new(options.limits.drains),
             phase: AtomicU8::new(Phase::Serving as u8),
             routes,
-            limits,
-            timeouts,
-            compat,
+            limits: options.limits,
+            timeouts: options.timeouts,
+            compat: options.compat,
+            is_strict: options.durability_strict,
+            cache: options.cache.map(|cache| Cache::new(cache.bytes as u64)),
             ledger,
             admission,
             control,

@@ -54,6 +54,10 @@ pub(crate) struct Watched {
     has_waker: AtomicBool,
     /// Requests that are being answered.
     in_flight: AtomicU32,
+    /// It speaks HTTP/2: its bytes are not those of a head alone.
+    is_h2: AtomicBool,
+    /// Bytes have come.
+    has_spoken: AtomicBool,
     /// A request has come.
     used: AtomicBool,
     /// Since when nothing is asked.
@@ -73,6 +77,8 @@ impl Watched {
             waker: Mutex::default(),
             has_waker: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
+            is_h2: AtomicBool::new(false),
+            has_spoken: AtomicBool::new(false),
             used: AtomicBool::new(false),
             idle_since: AtomicU64::new(ticks.now()),
             head_since: AtomicU64::new(0),
@@ -127,6 +133,12 @@ impl Watched {
 
     fn heard(&self, bytes: &[u8]) {
         if bytes.is_empty() || self.in_flight.load(Relaxed) > 0 {
+            return;
+        }
+        if !self.has_spoken.swap(true, Relaxed) {
+            self.is_h2.store(bytes.starts_with(b"PRI"), Relaxed);
+        }
+        if self.is_h2.load(Relaxed) {
             return;
         }
         if self.head_since.load(Relaxed) == 0 {

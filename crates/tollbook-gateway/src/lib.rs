@@ -13,12 +13,14 @@
 
 mod admission;
 mod answer;
+mod answering;
 pub mod ask;
 pub mod attribution;
 pub mod cache;
 mod call;
 mod control;
 mod core;
+mod cost;
 mod counters;
 pub mod decode;
 mod dial;
@@ -38,8 +40,11 @@ mod path;
 mod patience;
 mod pipeline;
 mod pool;
+mod prepare;
 pub mod refusal;
+mod respond;
 mod server;
+mod stream;
 mod target;
 pub mod upstream;
 mod worker;

@@ -2,7 +2,7 @@
 
 use crate::admission::Admission;
 use crate::control::Control;
-use crate::core::{Core, Phase, Plane, Room, Route};
+use crate::core::{Core, Parts, Phase, Plane, Room, Route};
 use crate::counters::Counters;
 use crate::dial::{Dialer, client_config};
 use crate::ids::Ids;
@@ -68,13 +68,13 @@ pub struct Server {
 impl Server {
     /// Starts a gateway: on return it takes calls.
     pub fn start(
-        options: Options,
+        mut options: Options,
         ledger: Arc<Ledger>,
         admission: Arc<dyn Admission>,
         control: Arc<dyn Control>,
         clock: Arc<dyn Clock>,
     ) -> Result<Server, StartError> {
-        let routes = routes(options.upstreams)?;
+        let routes = routes(std::mem::take(&mut options.upstreams))?;
         let tls = options.tls.as_ref().map(listen::server_config).transpose()?;
         let client = Arc::new(client_config()?);
         let threads = match options.threads {
@@ -86,8 +86,7 @@ impl Server {
         let address = listeners.first().map_or(Ok(options.listen), |first| first.local_addr()).map_err(at)?;
         let (limits, timeouts) = (options.limits, options.timeouts);
         let guests = Arc::new(Guests::new(limits.connections, limits.connections_per_address));
-        let core = Core::new(routes, limits, timeouts, options.compat, ledger, admission, control, clock);
-        let core = Arc::new(core);
+        let core = Arc::new(Core::new(routes, &options, Parts { ledger, admission, control, clock }));
         let (phase, _) = watch::channel(Phase::Serving);
         let server = Server { core, address, phase, threads: Mutex::default() };
         for (number, listener) in listeners.into_iter().enumerate() {

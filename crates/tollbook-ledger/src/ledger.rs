@@ -206,17 +206,28 @@ impl Ledger {
     /// [`LedgerError::JournalFull`] means that there is no room: the call may pass and be counted by
     /// [`Ledger::count_unrecorded`]. After [`LedgerError::Fatal`] the process must end.
     pub fn record(&self, event: Event) -> Result<Seq, LedgerError> {
+        self.record_rated(event).map(|(seq, _)| seq)
+    }
+
+    /// As [`Ledger::record`], and gives back the entry with its rating.
+    pub fn record_rated(&self, event: Event) -> Result<(Seq, Arc<Entry>), LedgerError> {
         let now = self.shared.clock.now();
         let (entry, cards) = rated(&self.book(), event, now);
         let mut drafts = Drafts::for_records(1);
-        drafts.event(entry, cards)?;
-        self.append(drafts, now)
+        drafts.event(entry.clone(), cards)?;
+        Ok((self.append(drafts, now)?, entry))
     }
 
     /// As [`Ledger::record`], and what is returned can be waited for until the record survives the
     /// loss of power. Nobody lingers then: the writer syncs at once, for everybody who came so far.
     pub fn record_durable(&self, event: Event) -> Result<Durable, LedgerError> {
-        let promise = self.shared.promises.make(self.record(event)?);
+        self.durable(self.record(event)?)
+    }
+
+    /// What can be waited for until the record at this position survives the loss of power, as with
+    /// [`Ledger::record_durable`].
+    pub fn durable(&self, seq: Seq) -> Result<Durable, LedgerError> {
+        let promise = self.shared.promises.make(seq);
         self.shared.lock().queue.hurry = true;
         self.shared.wake.notify_one();
         // A journal that failed in between has broken only the promises made before.

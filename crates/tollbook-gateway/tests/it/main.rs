@@ -3,4 +3,7 @@
 
 mod calls;
 mod client;
+mod ends;
+mod guests;
+mod heads;
 mod rig;

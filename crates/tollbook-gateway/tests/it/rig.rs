@@ -24,12 +24,17 @@ pub const PROVIDER_KEY: &str = "sk-the-providers-own";
 /// What a chat model is asked.
 pub const CHAT: &str = r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hi"}]}"#;
 
+/// The same, streamed, with its usage asked for.
+pub const STREAM: &str = r#"{"model":"gpt-4o-mini","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}]}"#;
+
 /// A gateway with a ledger on disk, and a stand-in for its providers.
 pub struct Rig {
+    /// The name of the upstream that stands first.
+    pub first: String,
     pub upstream: StandIn,
     pub ledger: Arc<Ledger>,
     pub key: String,
-    pub dir: TempDir,
+    _dir: TempDir,
     pub server: Mutex<Option<Server>>,
     pub address: SocketAddr,
     pub counters: Arc<Counters>,
@@ -73,9 +78,10 @@ impl Rig {
         let key = make_key(&ledger, Role::Gateway, Attribution::default());
         let mut options = options(&upstream);
         change(&mut options);
+        let first = options.upstreams[0].name.clone();
         let server = Server::start(options, ledger.clone(), Arc::new(Open), Arc::new(Echo), clock).unwrap();
         let (address, counters) = (server.address(), server.counters());
-        Rig { upstream, ledger, key, dir, server: Mutex::new(Some(server)), address, counters }
+        Rig { first, upstream, ledger, key, _dir: dir, server: Mutex::new(Some(server)), address, counters }
     }
 
     pub fn client(&self) -> Client {
