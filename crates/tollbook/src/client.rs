@@ -2,37 +2,32 @@
 //! only its owner can read, where it is and with which token to come.
 
 use crate::failure::Failure;
-use serde::Deserialize;
+use crate::serve::{PRESENCE_FILE, Told};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
-/// The file in the data directory.
-const FILE: &str = "server.json";
 /// How long one step of a request may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// An answer that is longer is not read.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The running server.
-#[derive(Deserialize)]
-pub struct Client {
-    url: String,
-    token: String,
-}
+pub struct Client(Told);
 
 impl Client {
     /// The server of a data directory, if one has announced itself.
     pub fn find(data_dir: &Path) -> Option<Client> {
-        serde_json::from_slice(&std::fs::read(data_dir.join(FILE)).ok()?).ok()
+        let text = std::fs::read(data_dir.join(PRESENCE_FILE)).ok()?;
+        serde_json::from_slice(&text).ok().map(Client)
     }
 
     /// Asks the server; what it answers is `None` where it has nothing to say. A refusal is a failure.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Option<Value>, Failure> {
-        let failed = |what: &str| Failure::new(format!("the server at {} {what}", self.url));
-        let Some(address) = self.url.strip_prefix("http://") else {
+        let failed = |what: &str| Failure::new(format!("the server at {} {what}", self.0.url));
+        let Some(address) = self.0.url.strip_prefix("http://") else {
             return Err(failed("speaks TLS, which this command does not")
                 .hint("use its API with an admin key: see docs/reference/api.md"));
         };
@@ -55,7 +50,7 @@ impl Client {
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: Bearer {}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            self.token,
+            self.0.token,
             body.len()
         );
         [head, body].concat().into_bytes()

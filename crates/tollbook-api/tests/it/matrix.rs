@@ -47,6 +47,16 @@ fn every_role_at_every_route() {
 }
 
 #[test]
+fn every_route_is_documented() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/api.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    for listed in Api::routes() {
+        let words = format!("`{} {}`", listed.method, listed.path);
+        assert!(text.contains(&words), "{words} is not in docs/reference/api.md");
+    }
+}
+
+#[test]
 fn what_no_route_is_for_is_a_problem_too() {
     let rig = Rig::new();
     for (method, path, verdict) in [

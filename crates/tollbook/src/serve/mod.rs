@@ -10,6 +10,8 @@ mod figures;
 mod options;
 mod presence;
 
+pub use presence::{FILE as PRESENCE_FILE, Told};
+
 use crate::cli::ServeArgs;
 use crate::clock::SystemClock;
 use crate::config::{Config, env, value};
@@ -18,7 +20,7 @@ use crate::open;
 use crate::out::Out;
 use banner::Banner;
 use control::ControlPlane;
-use presence::{Presence, Told};
+use presence::Presence;
 use std::sync::Arc;
 use std::time::Duration;
 use tollbook_gateway::{Open, Server};
