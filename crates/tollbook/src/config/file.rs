@@ -61,7 +61,9 @@ fn sections(reader: &mut Reader<'_>, config: &mut Config) {
             (section, _) if NOT_YET.contains(&section) => {
                 reader.problem(
                     name.span(),
-                    &format!("[{section}] is not understood yet: this tollbook has no {section}; take it out"),
+                    &format!(
+                        "[{section}] is not understood yet: this tollbook has no {section}; take it out"
+                    ),
                 );
             }
             (section, _) => {
@@ -196,7 +198,11 @@ impl Reader<'_> {
         self.unknown(span, &format!("key {key:?} in [{section}]"), key, known.iter().copied());
     }
 
-    pub(super) fn table<'t, 'i>(&mut self, section: &str, found: &'t Spanned<DeValue<'i>>) -> Option<&'t DeTable<'i>> {
+    pub(super) fn table<'t, 'i>(
+        &mut self,
+        section: &str,
+        found: &'t Spanned<DeValue<'i>>,
+    ) -> Option<&'t DeTable<'i>> {
         match found.get_ref() {
             DeValue::Table(table) => Some(table),
             _ => {

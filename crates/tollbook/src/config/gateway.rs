@@ -126,8 +126,10 @@ fn upstreams(reader: &mut Reader<'_>, gateway: &mut Gateway, found: &Spanned<DeV
         let text = name.get_ref().as_ref();
         let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         if text.is_empty() || !text.chars().all(is_name) {
-            reader
-                .problem(name.span(), "an upstream's name has small letters, digits, - and _: it stands in URLs");
+            reader.problem(
+                name.span(),
+                "an upstream's name has small letters, digits, - and _: it stands in URLs",
+            );
             continue;
         }
         if let Some(table) = reader.table(&format!("gateway.upstreams.{text}"), found) {
@@ -157,7 +159,8 @@ fn upstream(reader: &mut Reader<'_>, table: &DeTable<'_>, span: Range<usize>) ->
 
 /// `{ env = "NAME" }` or `{ file = "PATH" }`. A secret itself is refused, and not repeated.
 fn secret(reader: &mut Reader<'_>, found: &Spanned<DeValue<'_>>) -> Option<Set<SecretRef>> {
-    let advice = "say where the key is found: { env = \"NAME\" } or { file = \"PATH\" }; never the key itself";
+    let advice =
+        "say where the key is found: { env = \"NAME\" } or { file = \"PATH\" }; never the key itself";
     let DeValue::Table(table) = found.get_ref() else {
         reader.problem(found.span(), advice);
         return None;

@@ -44,7 +44,9 @@ impl Banner<'_> {
                 out.line(&format!("  first key {}", made.first))?;
                 out.line("  They are shown this once. `tollbook key create NAME` makes more.")?;
             }
-            None => out.line("  `tollbook key list` names the keys, `tollbook key create NAME` makes one.")?,
+            None => {
+                out.line("  `tollbook key list` names the keys, `tollbook key create NAME` makes one.")?
+            }
         }
         out.line("")?;
         self.advise(out)?;
@@ -67,6 +69,8 @@ impl Banner<'_> {
         out.line("")?;
         out.line(&format!("  OPENAI_BASE_URL={}/openai/v1 OPENAI_API_KEY={key} …", self.url))?;
         out.line("")?;
-        out.line("The provider's own key stays here: set OPENAI_API_KEY, ANTHROPIC_API_KEY, … for this server.")
+        out.line(
+            "The provider's own key stays here: set OPENAI_API_KEY, ANTHROPIC_API_KEY, … for this server.",
+        )
     }
 }

@@ -47,7 +47,8 @@ impl ControlPlane {
         config: &Config,
         with_demo: bool,
     ) -> Result<ControlPlane, Failure> {
-        let failed = |error: std::io::Error| Failure::new(format!("the control plane could not start: {error}"));
+        let failed =
+            |error: std::io::Error| Failure::new(format!("the control plane could not start: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let counters: Arc<OnceLock<Arc<Counters>>> = Arc::default();
         let options = tollbook_api::Options {
@@ -112,7 +113,9 @@ impl ControlPlane {
 
 /// The first of SIGTERM and SIGINT.
 async fn end_signal() {
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         // Without handlers the system's own ones end the process.
         return std::future::pending().await;
     };

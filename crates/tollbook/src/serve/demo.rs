@@ -64,7 +64,8 @@ async fn chat(body: Bytes) -> Response {
         Ok(asked) => asked,
         Err(error) => {
             let message = format!("the body is no chat request: {error}");
-            let error = json!({"message": message, "type": "invalid_request_error", "param": null, "code": null});
+            let error =
+                json!({"message": message, "type": "invalid_request_error", "param": null, "code": null});
             return (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response();
         }
     };

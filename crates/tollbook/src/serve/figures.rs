@@ -85,11 +85,7 @@ fn counts(counters: &Counters) -> [Family; 10] {
             "Answers let go unread: too many were being read on.",
             &counters.drains_refused,
         ),
-        (
-            "tollbook_gateway_unrecorded_total",
-            "Calls that passed without a record.",
-            &counters.unrecorded,
-        ),
+        ("tollbook_gateway_unrecorded_total", "Calls that passed without a record.", &counters.unrecorded),
         ("tollbook_gateway_request_bytes_total", "Bytes of requests.", &counters.bytes_in),
         ("tollbook_gateway_answer_bytes_total", "Bytes of answers.", &counters.bytes_out),
         ("tollbook_gateway_cache_hits_total", "Answers from the response cache.", &counters.cache_hits),

@@ -121,7 +121,8 @@ fn start_log() {
     use tracing_subscriber::EnvFilter;
     let told = env::get(env::LOG).and_then(|value| value.into_string().ok());
     let filter = told.and_then(|text| EnvFilter::try_new(text).ok());
-    let filter = filter.unwrap_or_else(|| EnvFilter::new("warn,tollbook=info,tollbook_gateway=info,tollbook_api=info"));
+    let filter = filter
+        .unwrap_or_else(|| EnvFilter::new("warn,tollbook=info,tollbook_gateway=info,tollbook_api=info"));
     let colours = env::get(env::NO_COLOR).is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     // Fails only when a log has been started already, which is as good.
     let _ = tracing_subscriber::fmt()

@@ -120,7 +120,10 @@ fn change(upstream: &mut Upstream, set: &settings::Upstream, problems: &mut Vec<
     if let Some(dialect) = &set.dialect {
         upstream.dialect = canonical_provider(dialect);
         if !tollbook_types::PROVIDERS.contains(&upstream.dialect.as_str()) {
-            problems.push(format!("{}: there is no dialect {dialect:?}; say whose wire format it is, such as \"openai\"", set.place));
+            problems.push(format!(
+                "{}: there is no dialect {dialect:?}; say whose wire format it is, such as \"openai\"",
+                set.place
+            ));
         }
     }
     if let Some(provider) = &set.provider {
@@ -140,7 +143,8 @@ fn change(upstream: &mut Upstream, set: &settings::Upstream, problems: &mut Vec<
     }
     upstream.passthrough = set.passthrough.unwrap_or(upstream.passthrough);
     upstream.asks_usage = set.asks_usage.unwrap_or(upstream.asks_usage);
-    upstream.cache_ttl_s = set.cache_ttl_s.and_then(|seconds| u32::try_from(seconds).ok()).or(upstream.cache_ttl_s);
+    upstream.cache_ttl_s =
+        set.cache_ttl_s.and_then(|seconds| u32::try_from(seconds).ok()).or(upstream.cache_ttl_s);
 }
 
 /// The secret, or what is missing. Its value is never part of a message.

@@ -31,12 +31,8 @@ impl Presence {
         let unfinished = data_dir.join("server.json.unfinished");
         let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
         let _ = std::fs::remove_file(&unfinished);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&unfinished)
-            .map_err(failed)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished).map_err(failed)?;
         let text = serde_json::to_vec(told)?;
         file.write_all(&text).map_err(failed)?;
         std::fs::rename(&unfinished, &path).map_err(failed)?;
