@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tollbook_api::Api;
 use tollbook_gateway::{Control, ControlAnswer, ControlBody, Counters, Inbound, Server};
@@ -20,6 +20,8 @@ use tower::ServiceExt;
 
 /// Requests that may wait for the control plane.
 const WAITING_MAX: usize = 1_024;
+/// How long requests to the control plane may take to end with it.
+const STOP_TIME: Duration = Duration::from_secs(5);
 /// How often it is looked whether the ledger still can record.
 const HEALTH_EVERY: Duration = Duration::from_millis(250);
 
@@ -35,6 +37,7 @@ pub struct ControlPlane {
     runtime: Runtime,
     sender: mpsc::Sender<Handed>,
     counters: Arc<OnceLock<Arc<Counters>>>,
+    signals: EndSignals,
     /// Where the demo provider listens, if it does.
     pub demo: Option<SocketAddr>,
 }
@@ -50,6 +53,10 @@ impl ControlPlane {
         let failed =
             |error: std::io::Error| Failure::new(format!("the control plane could not start: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let signals = {
+            let _within = runtime.enter();
+            EndSignals::catch().map_err(failed)?
+        };
         let counters: Arc<OnceLock<Arc<Counters>>> = Arc::default();
         let options = tollbook_api::Options {
             open_metrics: config.open_metrics.value,
@@ -62,7 +69,7 @@ impl ControlPlane {
             true => Some(runtime.block_on(start_demo()).map_err(failed)?),
             false => None,
         };
-        Ok(ControlPlane { runtime, sender, counters, demo })
+        Ok(ControlPlane { runtime, sender, counters, signals, demo })
     }
 
     /// What the data plane hands requests to.
@@ -78,14 +85,13 @@ impl ControlPlane {
 
     /// Serves until a signal says to end or the ledger fails for good, then ends the data plane,
     /// whose running answers have `grace` for it. A second signal ends the process at once.
-    pub fn run(&self, ledger: &Arc<Ledger>, server: Server, grace: Duration) -> Health {
-        self.runtime.block_on(async {
+    pub fn run(self, ledger: &Arc<Ledger>, server: Server, grace: Duration) -> Health {
+        let ControlPlane { runtime, mut signals, .. } = self;
+        let ended = runtime.block_on(async {
             let mut looks = tokio::time::interval(HEALTH_EVERY);
-            let end = end_signal();
-            tokio::pin!(end);
             let ended = loop {
                 tokio::select! {
-                    () = &mut end => break Health::Ok,
+                    () = signals.next() => break Health::Ok,
                     _ = looks.tick() => {
                         if let fatal @ Health::Fatal(_) = ledger.health() {
                             return fatal;
@@ -93,8 +99,8 @@ impl ControlPlane {
                     }
                 }
             };
-            tokio::spawn(async {
-                end_signal().await;
+            tokio::spawn(async move {
+                signals.next().await;
                 std::process::exit(1);
             });
             tracing::info!("ending: running answers are finished first; the same signal again ends at once");
@@ -102,26 +108,32 @@ impl ControlPlane {
                 tracing::error!("ending the data plane failed; what was recorded is in the journal");
             }
             ended
-        })
-    }
-
-    /// Ends it. Requests that still run are dropped: they are reads, or not acknowledged yet.
-    pub fn stop(self) {
-        self.runtime.shutdown_timeout(Duration::from_secs(5));
+        });
+        // What still runs is dropped: reads, and what is not acknowledged yet.
+        runtime.shutdown_timeout(STOP_TIME);
+        ended
     }
 }
 
-/// The first of SIGTERM and SIGINT.
-async fn end_signal() {
-    let (Ok(mut term), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        // Without handlers the system's own ones end the process.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT. From when it is made they no longer end the process by themselves.
+struct EndSignals {
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl EndSignals {
+    /// Catches them. Must be called within a runtime.
+    fn catch() -> std::io::Result<EndSignals> {
+        let term = signal(SignalKind::terminate())?;
+        Ok(EndSignals { term, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The next of either.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

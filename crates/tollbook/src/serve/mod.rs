@@ -68,7 +68,6 @@ pub fn run(args: &ServeArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
     Banner { url: &url, keys: made.as_ref(), is_demo: args.demo, upstreams: names }.print(out)?;
     let ended = control.run(&ledger, server, grace);
     drop(presence);
-    control.stop();
     finish(ledger, ended)
 }
 
