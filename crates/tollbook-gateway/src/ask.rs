@@ -262,6 +262,9 @@ struct Cuts<'a> {
 
 impl Cuts<'_> {
     fn cut(&mut self, part: Range<usize>) {
+        if self.kept.capacity() == 0 {
+            self.kept.reserve(self.lines.len());
+        }
         self.kept.extend_from_slice(&self.lines[self.from..part.start]);
         self.from = part.end;
     }

@@ -105,7 +105,7 @@ fn blanks(text: &[u8], at: usize) -> usize {
 fn string_end(text: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
-        at += memchr2(b'"', b'\\', text.get(at..)?)?;
+        at = quote(text, at)?;
         if text[at] == b'"' {
             return Some(at + 1);
         }
@@ -129,49 +129,79 @@ fn value_end(text: &[u8], at: usize) -> Option<usize> {
 fn container_end(text: &[u8], mut at: usize) -> Option<usize> {
     let mut depth = 0_usize;
     loop {
-        at = mark(text, at)?;
-        match text[at] {
+        match text.get(at)? {
             b'"' => {
                 at = string_end(text, at)?;
                 continue;
             }
             b'{' | b'[' => depth += 1,
-            _ => {
+            b'}' | b']' => {
                 depth -= 1;
                 if depth == 0 {
                     return Some(at + 1);
                 }
             }
+            // Arrays of numbers are long.
+            b'0'..=b'9' => {
+                at = mark(text, at + 1)?;
+                continue;
+            }
+            _ => {}
         }
         at += 1;
     }
 }
 
-/// Where the next quote, bracket or brace stands: eight bytes at a time, so that long arrays of
-/// numbers are passed over quickly.
-fn mark(text: &[u8], mut at: usize) -> Option<usize> {
-    let is_mark = |byte: &u8| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']');
-    while let Some(eight) = text.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()) {
-        if has_mark(u64::from_le_bytes(eight)) {
-            break;
+/// Words of a string that are looked at before the search for long stretches takes over: most
+/// strings in a dense text end sooner than that has begun.
+const SHORT_WORDS: usize = 3;
+
+/// Where the next quote or backslash stands.
+fn quote(text: &[u8], mut at: usize) -> Option<usize> {
+    for _ in 0..SHORT_WORDS {
+        let Some(eight) = eight(text, at) else { break };
+        let found = equals(eight, b'"') | equals(eight, b'\\');
+        if found != 0 {
+            return Some(at + first(found));
         }
         at += 8;
     }
+    memchr2(b'"', b'\\', text.get(at..)?).map(|found| at + found)
+}
+
+/// Where the next quote, bracket or brace stands.
+fn mark(text: &[u8], mut at: usize) -> Option<usize> {
+    while let Some(eight) = eight(text, at) {
+        // Brackets and braces differ in one bit.
+        let folded = eight | all(0x20);
+        let found = equals(eight, b'"') | equals(folded, b'{') | equals(folded, b'}');
+        if found != 0 {
+            return Some(at + first(found));
+        }
+        at += 8;
+    }
+    let is_mark = |byte: &u8| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']');
     text.get(at..)?.iter().position(is_mark).map(|found| at + found)
 }
 
-/// Whether any of eight bytes may be a mark: never no when one is.
-const fn has_mark(bytes: u64) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const fn all(byte: u8) -> u64 {
-        ONES * byte as u64
-    }
-    const fn zeros(bytes: u64) -> u64 {
-        bytes.wrapping_sub(ONES) & !bytes & all(0x80)
-    }
-    // Brackets and braces differ in one bit.
-    let folded = bytes | all(0x20);
-    (zeros(bytes ^ all(b'"')) | zeros(folded ^ all(b'{')) | zeros(folded ^ all(b'}'))) != 0
+fn eight(text: &[u8], at: usize) -> Option<u64> {
+    text.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+const fn all(byte: u8) -> u64 {
+    0x0101_0101_0101_0101 * byte as u64
+}
+
+/// The high bit of each of eight bytes that equals this one. Above the first that does, bits may
+/// be set that should not be.
+const fn equals(eight: u64, byte: u8) -> u64 {
+    let zero_where = eight ^ all(byte);
+    zero_where.wrapping_sub(all(1)) & !zero_where & all(0x80)
+}
+
+/// The place of the first byte whose high bit is set.
+const fn first(bits: u64) -> usize {
+    bits.trailing_zeros() as usize / 8
 }
 
 #[cfg(test)]
@@ -252,14 +282,24 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_never_missed() {
-        for byte in 0..=255_u8 {
-            for place in 0..8 {
-                let mut bytes = [b'a'; 8];
-                bytes[place] = byte;
-                let is_mark = matches!(byte, b'"' | b'{' | b'}' | b'[' | b']');
-                assert!(!is_mark || has_mark(u64::from_le_bytes(bytes)), "{byte}");
+    fn the_first_of_what_is_looked_for_is_found() {
+        for (find, wanted) in [(quote as fn(&[u8], usize) -> Option<usize>, &b"\"\\"[..]), (mark, b"\"{}[]")]
+        {
+            for byte in 0..=255_u8 {
+                for place in 0..40 {
+                    let mut text = vec![b'a'; 41];
+                    text[place] = byte;
+                    text[40] = b'"';
+                    let expected = if wanted.contains(&byte) { place } else { 40 };
+                    assert_eq!(find(&text, 0), Some(expected), "{byte} at {place}");
+                    // A neighbour that differs in one bit is where such a search goes wrong.
+                    text[place + 1] = byte ^ 1;
+                    let first = text.iter().position(|byte| wanted.contains(byte));
+                    assert_eq!(find(&text, 0), first, "{byte} and {} at {place}", byte ^ 1);
+                }
             }
+            assert_eq!(find(&[b'a'; 40], 0), None);
+            assert_eq!(find(b"\"", 2), None);
         }
     }
 }
