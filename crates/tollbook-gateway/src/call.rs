@@ -4,7 +4,6 @@
 use crate::admission::Admitted;
 use crate::core::{Phase, Plane};
 use crate::decode::Decoder;
-use crate::event;
 use http::{HeaderMap, header};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,6 +19,9 @@ use uuid::Uuid;
 pub const SOURCE: &str = "gateway";
 /// The source of answers to polls: their usage is that of a call that was made before.
 pub const POLL_SOURCE: &str = "gateway_poll";
+
+/// Bytes of an answer that are held while its usage has not come, as a sample for an estimate.
+const SAMPLE_BYTES: usize = 4 * 1024;
 
 /// How a call came to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +157,7 @@ impl Call {
             Vec::new()
         };
         let head = ResponseHead { status, content_type, headers: &told_there };
-        let reader = Reader::new(&told.plan.request, &head).collect_text(false);
+        let reader = Reader::new(&told.plan.request, &head).sample_text(SAMPLE_BYTES);
         let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?"));
         let (decoder, blind) = match encoding.filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
             None => (None, None),
@@ -252,8 +254,8 @@ impl Told {
             reading
         });
         let mut event = match (reading, http_status) {
-            (Some(reading), Some(status)) => event::of_reading(&plan.request, reading, status),
-            _ => event::blank(&plan.request),
+            (Some(reading), Some(status)) => reading.into_event(&plan.request, status),
+            _ => plan.request.blank_event(),
         };
         event.provider.clone_from(&plan.provider);
         if plan.is_poll {

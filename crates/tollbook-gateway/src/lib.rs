@@ -24,7 +24,6 @@ mod cost;
 mod counters;
 pub mod decode;
 mod dial;
-mod event;
 mod exchange;
 mod guard;
 mod heads;

@@ -6,7 +6,6 @@ use crate::ask::Hider;
 use crate::cache::{CacheKey, Cached};
 use crate::call::{self, Outcome};
 use crate::cost::{self, COST_STATUS, Comment};
-use crate::event;
 use crate::heads;
 use crate::pipeline::Way;
 use crate::prepare::Back;
@@ -137,7 +136,7 @@ impl Way<'_> {
         attribution: Attribution,
         hides_usage: bool,
     ) -> Response<Answer> {
-        let mut event = event::blank(facts);
+        let mut event = facts.blank_event();
         event.id = self.id.to_string();
         call::SOURCE.clone_into(&mut event.source);
         event.occurred_at = self.at;

@@ -55,11 +55,23 @@ pub fn estimate_tokens(model: &str, text: &str) -> (u64, &'static str) {
     if starts(CL100K) || name == "gpt-4" {
         return (bpe(bpe_openai::cl100k_base(), text), "bpe-openai/cl100k");
     }
+    estimate_by_bytes(&lower, text.len() as u64)
+}
+
+/// An estimate from the number of a text's bytes alone, and the estimator's name. It needs no
+/// tokenizer.
+///
+/// ```
+/// use tollbook_usage::estimate::estimate_by_bytes;
+/// assert_eq!(estimate_by_bytes("gpt-4o", 400), (100, "bytes/4"));
+/// assert_eq!(estimate_by_bytes("claude-sonnet-4-5", 35), (10, "bytes/3.5"));
+/// ```
+pub fn estimate_by_bytes(model: &str, bytes: u64) -> (u64, &'static str) {
+    let lower = model.to_ascii_lowercase();
     let (tenths, estimator) = BYTES_PER_TOKEN
         .iter()
         .find(|(family, _, _)| lower.contains(family))
         .map_or(OTHER, |(_, tenths, estimator)| (*tenths, *estimator));
-    let bytes = text.len() as u64;
     (bytes.saturating_mul(10).div_ceil(tenths), estimator)
 }
 

@@ -29,6 +29,7 @@ mod cohere;
 mod compatible;
 mod disjoint;
 pub mod estimate;
+mod event;
 mod eventstream;
 mod fees;
 mod gate;

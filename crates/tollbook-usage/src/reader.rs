@@ -40,31 +40,39 @@ pub(crate) enum Framing {
 }
 
 /// Texts kept for an estimate.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Kept {
     pub bytes: Vec<u8>,
     /// All that could have been kept.
     pub total: u64,
     pub on: bool,
+    /// At most so many bytes are kept.
+    max: usize,
+    /// Tokens are estimated from bytes alone.
+    pub by_bytes: bool,
 }
 
 impl Kept {
+    fn new(on: bool) -> Kept {
+        Kept { bytes: Vec::new(), total: 0, on, max: CAPTURE_BYTES_MAX, by_bytes: false }
+    }
+
     fn add(&mut self, bytes: &[u8]) {
         if self.on {
             self.total += bytes.len() as u64;
-            let room = CAPTURE_BYTES_MAX.saturating_sub(self.bytes.len());
+            let room = self.max.saturating_sub(self.bytes.len());
             self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
     }
 
     fn end_event(&mut self) {
-        if self.on && self.bytes.len() < CAPTURE_BYTES_MAX {
+        if self.on && self.bytes.len() < self.max {
             self.bytes.push(b'\n');
         }
     }
 
     fn stop(&mut self) {
-        *self = Kept::default();
+        *self = Kept { by_bytes: self.by_bytes, ..Kept::new(false) };
     }
 }
 
@@ -114,7 +122,7 @@ impl Reader {
                 walker: Walker::new(&ANSWERS),
                 gate: None,
                 tally,
-                kept: Kept { on: keeps, ..Kept::default() },
+                kept: Kept::new(keeps),
                 scattered: false,
             },
         }
@@ -124,6 +132,14 @@ impl Reader {
     /// says otherwise.
     pub fn collect_text(mut self, on: bool) -> Reader {
         self.parser.kept.on &= on;
+        self
+    }
+
+    /// Keeps only so many bytes of the texts, as a sample of the rest, and estimates both sides from
+    /// bytes alone: no tokenizer is ever loaded, and little is held while an answer goes on.
+    pub fn sample_text(mut self, bytes_max: usize) -> Reader {
+        self.parser.kept.max = bytes_max.min(CAPTURE_BYTES_MAX);
+        self.parser.kept.by_bytes = true;
         self
     }
 

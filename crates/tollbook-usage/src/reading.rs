@@ -4,7 +4,7 @@
 
 use crate::api::Api;
 use crate::disjoint::{Reported, disjoint, reported};
-use crate::estimate::estimate_tokens;
+use crate::estimate::{estimate_by_bytes, estimate_tokens};
 use crate::reader::{Framing, Kept, text_mark};
 use crate::request::{Request, bounded, lower};
 use crate::shape::Figures;
@@ -273,11 +273,20 @@ impl Written<'_> {
         if text.is_empty() {
             return None;
         }
-        let (tokens, estimator) = estimate_tokens(model, &text);
+        let (tokens, estimator) = if self.kept.by_bytes {
+            estimate_by_bytes(model, text.len() as u64)
+        } else {
+            estimate_tokens(model, &text)
+        };
         Some((scaled(tokens, self.kept.total, self.kept.bytes.len() as u64), estimator))
     }
 
     fn input(&self, model: &str) -> Option<(u64, &'static str)> {
+        if self.kept.by_bytes {
+            // The whole body counts: what of it is no text is little.
+            let bytes = Some(self.request.input_bytes).filter(|bytes| *bytes > 0)?;
+            return Some(estimate_by_bytes(model, bytes));
+        }
         let (tokens, estimator) = estimate_tokens(model, &self.request.input_text()?);
         let read = self.request.input_bytes.min(CAPTURE_BYTES_MAX as u64);
         Some((scaled(tokens, self.request.input_bytes, read), estimator))

@@ -36,7 +36,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    use Evidence::{ProviderUsage, Unknown};
+    use Evidence::{Estimated, ProviderUsage, Unknown};
     let case = |name, script, is_stream, reply, status, evidence, free| Case {
         name,
         script,
@@ -63,16 +63,24 @@ fn cases() -> Vec<Case> {
         case("never", Script::never(), false, (504, true), Status::Timeout, Unknown, None),
         case("cut", chat().cut_after(20), false, (502, true), upstream, Unknown, None),
         case("stalls", chat().stall_after(20), false, (504, true), Status::Timeout, Unknown, None),
-        case("stream cut", chat_stream().cut_after(300), true, (200, false), upstream, Unknown, None),
-        case("stream reset", chat_stream().reset_after(300), true, (200, false), upstream, Unknown, None),
-        case("stream garbled", chat_stream().garbage_after(300), true, (200, false), upstream, Unknown, None),
+        case("stream cut", chat_stream().cut_after(300), true, (200, false), upstream, Estimated, None),
+        case("stream reset", chat_stream().reset_after(300), true, (200, false), upstream, Estimated, None),
+        case(
+            "stream garbled",
+            chat_stream().garbage_after(300),
+            true,
+            (200, false),
+            upstream,
+            Estimated,
+            None,
+        ),
         case(
             "stream stalls",
             chat_stream().stall_after(300),
             true,
             (200, false),
             Status::Timeout,
-            Unknown,
+            Estimated,
             None,
         ),
         case("redirect", Script::body("text/plain", "").status(307), false, (307, true), ok, Unknown, None),
@@ -105,6 +113,7 @@ fn check(case: &Case, reply: &Reply, entry: &Entry) {
     let cost = entry.rating.cost.map(|cost| cost.picos());
     match case.evidence {
         Evidence::Unknown => assert_eq!(cost, None, "{}", case.name),
+        Evidence::Estimated => assert_eq!(event.estimator.as_deref(), Some("bytes/4"), "{}", case.name),
         _ if case.free.is_some() => assert_eq!(cost, Some(0), "{}", case.name),
         _ => assert!(cost.unwrap() > 0, "{}", case.name),
     }

@@ -20,6 +20,7 @@ mod text;
 
 pub use problem::{Problem, code};
 pub use quantities::usage_json;
+pub(crate) use text::error as error_text;
 
 use lines::{Line, Lines};
 use tollbook_types::{Event, Timestamp};

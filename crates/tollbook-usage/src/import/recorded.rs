@@ -10,7 +10,6 @@ use super::answers;
 use super::native::{Members, told_instant};
 use super::problem::{Problem, code};
 use super::{Context, text};
-use crate::api::Api;
 use crate::reader::ResponseHead;
 use crate::request::Request;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
@@ -18,9 +17,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
-use tollbook_types::{
-    Content, Event, FreeReason, Status, canonical_provider, floor_to_micros, json, parse_instant,
-};
+use tollbook_types::{Content, Event, canonical_provider, floor_to_micros, json, parse_instant};
 
 /// The source of these events.
 pub const SOURCE: &str = "responses";
@@ -164,41 +161,18 @@ impl<'a> Recorded<'a> {
         let content_type = text::member(&values, "response_content_type")
             .or_else(|| named("content-type").map(|(_, value)| value.as_str()))
             .or_else(|| framing.map(|_| "application/x-ndjson"));
-        let mut reading =
-            answers::read(&request, &ResponseHead { status, content_type, headers: &headers }, &body);
-        // A realtime session goes on after an error; any other answer ends with it.
-        let usage = reading.take_usage();
-        let ended = reading.error.is_some() && request.api != Api::Realtime;
-        let failed = status >= 400 || reading.free == Some(FreeReason::HttpError) || ended;
-        let model = reading.model.or_else(|| request.model.clone()).unwrap_or_default();
+        let head = ResponseHead { status, content_type, headers: &headers };
+        let event = answers::read(&request, &head, &body).into_event(&request, status);
         Some(Event {
             id,
             source: ctx.source.to_owned(),
             occurred_at: floor_to_micros(at),
-            provider,
-            request_model: request.model.clone().filter(|asked| *asked != model),
-            model,
-            api: Some(request.api.name().to_owned()),
-            status: if failed { Status::UpstreamError } else { Status::Ok },
-            error: reading.error.as_deref().and_then(text::error),
-            http_status: Some(status),
-            usage,
-            evidence: reading.evidence,
-            free: reading.free,
-            provider_cost: reading.provider_cost,
-            conditions: reading.conditions,
-            provider_response_id: reading.provider_response_id,
             attribution,
             latency_ms,
             time_to_first_token_ms,
-            cache_hit: None,
-            flags: reading.flags,
-            inconsistent: reading.inconsistent,
-            raw_usage: reading.raw_usage,
-            estimator: reading.estimator,
-            worst_case: None,
             hold_id,
             content,
+            ..event
         })
     }
 
