@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: each target of `fuzz/` for a while. Coverage needs a nightly compiler; with
 //! a stable one the targets still run, blindly, and that is said.
 
-use std::io::Write;
+use crate::say;
 use std::path::Path;
 use std::process::Command;
 
@@ -67,8 +67,4 @@ fn targets(fuzz: &Path) -> Result<Vec<String>, String> {
         entries.filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(str::to_owned)).collect();
     names.sort();
     Ok(names)
-}
-
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -1,6 +1,7 @@
 //! The project's own chores. `cargo xtask` without a word lists them.
 
 mod bench;
+mod compat;
 mod fuzz;
 mod prices;
 #[cfg(test)]
@@ -14,6 +15,7 @@ cargo xtask COMMAND
 
   test              format, lints, tidiness and every test: what CI runs
   soak              the kill, power and corruption tests with their full counts
+  compat            run the providers' SDKs through the server (installs them under target/)
   prices FACTS.csv  make prices/*.toml anew from a table of price facts
   fuzz [SECONDS]    run each fuzz target for so long (60)
   bench [NAME]      measure, as ratios within one run
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let done = match args.first().map(String::as_str) {
         Some("test") => test(),
         Some("soak") => soak(),
+        Some("compat") => compat::run(),
         Some("prices") => prices::run(rest),
         Some("fuzz") => fuzz::run(rest),
         Some("bench") => bench::run(rest),
@@ -54,13 +57,18 @@ fn soak() -> Result<(), String> {
 }
 
 /// Runs cargo in the workspace's root and shows the command first.
-fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
-    let _ = writeln!(std::io::stderr(), "$ cargo {}", args.join(" "));
+pub fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
+    say(&format!("$ cargo {}", args.join(" ")));
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.args(args).envs(env.iter().copied()).current_dir(root());
     let status = command.status().map_err(|error| format!("cargo: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("cargo {} failed", args[0])) }
+}
+
+/// Says something to whoever runs a chore.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// The workspace's root.

@@ -34,7 +34,7 @@ const WORDS: [&str; 6] = ["The", " books", " balance", " to", " the", " penny."]
 /// The answer that the path's API gives; none where no API is known there.
 #[must_use]
 pub fn answer(request: &Served) -> Option<(Script, Tokens)> {
-    let tokens = Tokens::of(request.nth);
+    let mut tokens = Tokens::of(request.nth);
     let sent: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
     let path = request.path();
     let model = sent["model"].as_str().unwrap_or("gpt-4o-mini").to_owned();
@@ -50,6 +50,7 @@ pub fn answer(request: &Served) -> Option<(Script, Tokens)> {
     } else if path.ends_with("/messages") {
         if stream { messages_stream(&model, tokens) } else { messages(&model, tokens) }
     } else if path.ends_with("/embeddings") {
+        tokens = Tokens { input: tokens.input, ..Tokens::default() };
         embeddings(&model, tokens)
     } else if path.ends_with(":streamGenerateContent") {
         gemini_stream(model_in(path), tokens, request.target.contains("alt=sse"))

@@ -8,6 +8,7 @@ mod configuration;
 mod crash;
 mod exports;
 mod figures;
+mod gateway;
 mod keys;
 mod output;
 mod processes;
