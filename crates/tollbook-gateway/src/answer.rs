@@ -2,7 +2,7 @@
 
 use crate::control::ControlBody;
 use crate::core::Plane;
-use crate::guard::InFlight;
+use crate::guard::{InFlight, Pace};
 use crate::stream::{Broken, Piece, Stream};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -17,6 +17,7 @@ pub(crate) struct Answer {
     /// The client's connection knows that it waits for us as long as this lives.
     in_flight: Option<InFlight>,
     panics: Option<Arc<Plane>>,
+    pace: Option<Pace>,
 }
 
 enum Kind {
@@ -43,11 +44,12 @@ impl Answer {
     }
 
     fn of(kind: Kind) -> Answer {
-        Answer { kind, in_flight: None, panics: None }
+        Answer { kind, in_flight: None, panics: None, pace: None }
     }
 
     /// Tells the client's connection when it has been passed on.
-    pub fn held_by(mut self, in_flight: InFlight, plane: &Arc<Plane>) -> Answer {
+    pub fn held_by(mut self, in_flight: InFlight, plane: &Arc<Plane>, pace: Option<Pace>) -> Answer {
+        self.pace = pace;
         self.in_flight = Some(in_flight);
         self.panics = Some(plane.clone());
         self
@@ -69,6 +71,9 @@ impl Body for Answer {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Piece {
         let this = self.get_mut();
+        if let Some(pace) = &this.pace {
+            pace.wanted();
+        }
         // Neighbours on the same connection must not feel it.
         let piece = catch_unwind(AssertUnwindSafe(|| this.poll(cx))).unwrap_or_else(|_| {
             if let Some(plane) = &this.panics {
@@ -77,6 +82,9 @@ impl Body for Answer {
             this.kind = Kind::Ended;
             Poll::Ready(Some(Err(Broken("a fault of the gateway's own".to_owned()))))
         });
+        if let (Poll::Ready(Some(_)), Some(pace)) = (&piece, &this.pace) {
+            pace.given();
+        }
         if let Poll::Ready(Some(Ok(frame))) = &piece
             && let (Some(data), Some(plane)) = (frame.data_ref(), &this.panics)
         {

@@ -276,7 +276,12 @@ impl Drop for Answering {
 
 /// Reads an answer on whose caller has left, for its usage.
 pub(crate) async fn drain(mut answering: Answering, until: Instant) {
-    while let Ok(Step::Data(_) | Step::Trailers(_)) = timeout_at(until, answering.next()).await {}
+    let Some(plane) = answering.flow.as_ref().map(|flow| flow.plane.clone()) else { return };
+    let read_on = async { while let Step::Data(_) | Step::Trailers(_) = answering.next().await {} };
+    tokio::select! {
+        _ = timeout_at(until, read_on) => {}
+        () = plane.cut() => {}
+    }
     if let Some(mut flow) = answering.flow.take() {
         flow.call.end(Ending::ClientGone(End::Cut));
     }

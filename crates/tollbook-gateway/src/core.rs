@@ -15,6 +15,7 @@ use http::header::HeaderName;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
+use tokio::sync::watch;
 use tollbook_ledger::Ledger;
 use tollbook_types::Clock;
 
@@ -131,6 +132,16 @@ pub(crate) struct Plane {
     pub watch: Watch,
     /// Tasks that must end before the thread does.
     pub tasks: Arc<Room>,
+    pub phase: watch::Receiver<Phase>,
+}
+
+impl Plane {
+    /// Until what still runs is cut.
+    pub async fn cut(&self) {
+        let mut phase = self.phase.clone();
+        // Nobody is left to say so when the server is gone.
+        let _ = phase.wait_for(|phase| *phase == Phase::Cutting).await;
+    }
 }
 
 /// Places, of which there are so many.

@@ -134,8 +134,12 @@ impl Drop for Waiting {
         tokio::spawn(async move {
             let _place = place;
             let until = Instant::now() + plane.core.timeouts.drain;
-            match timeout_at(until, sending).await {
-                Ok(Ok(response)) => {
+            let answered = tokio::select! {
+                answered = timeout_at(until, sending) => answered.ok(),
+                () = plane.cut() => None,
+            };
+            match answered {
+                Some(Ok(response)) => {
                     let (parts, body) = response.into_parts();
                     call.answered(parts.status.as_u16(), &parts.headers);
                     drain(Answering::new(&plane, call, lease, body).unattended(), until).await;
@@ -147,7 +151,7 @@ impl Drop for Waiting {
 }
 
 /// Room for an answer to be read on after its caller left. Without any, the call ends here.
-pub(crate) fn drain_place(call: &mut Call) -> Option<(Arc<Plane>, Place)> {
+pub(crate) fn drain_place(call: &mut Call) -> Option<(Arc<Plane>, Drain)> {
     if !call.is_open() {
         return None;
     }
@@ -163,5 +167,12 @@ pub(crate) fn drain_place(call: &mut Call) -> Option<(Arc<Plane>, Place)> {
         call.end(Ending::ClientGone(End::Cut));
         return None;
     };
-    Some((plane, place))
+    // The thread waits for it when the gateway ends.
+    let task = plane.tasks.take(1)?;
+    Some((plane, Drain { _places: [place, task] }))
+}
+
+/// Room for an answer that is read on.
+pub(crate) struct Drain {
+    _places: [Place; 2],
 }

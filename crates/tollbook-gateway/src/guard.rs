@@ -67,6 +67,39 @@ pub(crate) struct Watched {
     /// Since when the client takes nothing; 0: it does.
     stuck_since: AtomicU64,
     head: Mutex<HeadWatch>,
+    /// When each answer gave out a piece that has not been followed by a wish for the next.
+    paces: Mutex<Vec<Weak<AtomicU64>>>,
+}
+
+/// How a request's head says where its body ends, as far as it was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// By an encoding alone.
+    Encoding,
+    /// By an encoding and by a length: whoever framed it may see its end elsewhere.
+    Both,
+    /// By a length or not at all, or nobody looked.
+    Unseen,
+}
+
+/// Notes how a client takes an answer. Over HTTP/2 a client that takes nothing does not hold up the
+/// socket, only its own answer.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    given: Arc<AtomicU64>,
+    ticks: Arc<Ticks>,
+}
+
+impl Pace {
+    /// The next piece is wanted.
+    pub fn wanted(&self) {
+        self.given.store(0, Relaxed);
+    }
+
+    /// A piece is given out.
+    pub fn given(&self) {
+        self.given.store(self.ticks.now(), Relaxed);
+    }
 }
 
 impl Watched {
@@ -84,6 +117,7 @@ impl Watched {
             head_since: AtomicU64::new(0),
             stuck_since: AtomicU64::new(0),
             head: Mutex::default(),
+            paces: Mutex::default(),
         })
     }
 
@@ -122,13 +156,21 @@ impl Watched {
         InFlight(self.clone())
     }
 
-    /// Whether the head that came last has a length beside a transfer encoding: whoever framed it
-    /// may see its end elsewhere. Forgets what it knows of the head.
-    pub fn take_is_ambiguous(&self) -> bool {
-        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = head.length && head.encoding;
-        *head = HeadWatch::default();
-        found
+    /// How the head that came last says where its body ends. Forgets what it knows of the head.
+    pub fn take_framing(&self) -> Framing {
+        let head = std::mem::take(&mut *self.head.lock().unwrap_or_else(PoisonError::into_inner));
+        match (head.encoding, head.length) {
+            (true, false) => Framing::Encoding,
+            (true, true) => Framing::Both,
+            (false, _) => Framing::Unseen,
+        }
+    }
+
+    /// What notes how the client takes one of its answers.
+    pub fn pace(self: &Arc<Watched>) -> Pace {
+        let given = Arc::new(AtomicU64::new(0));
+        self.paces.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&given));
+        Pace { given, ticks: self.ticks.clone() }
     }
 
     fn heard(&self, bytes: &[u8]) {
@@ -160,6 +202,18 @@ impl Watched {
         let over = |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) >= limit.as_millis();
         let stuck = self.stuck_since.load(Relaxed);
         if stuck != 0 && over(stuck, timeouts.write_idle) {
+            self.tell(Order::Cut);
+            return true;
+        }
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_held = false;
+        paces.retain(|given| {
+            let since = given.upgrade().map(|given| given.load(Relaxed));
+            is_held |= since.is_some_and(|since| since != 0 && over(since, timeouts.write_idle));
+            since.is_some()
+        });
+        drop(paces);
+        if is_held {
             self.tell(Order::Cut);
             return true;
         }

@@ -20,6 +20,9 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
+/// Headers that make another request of one: what is metered must be what is done.
+const TURNING: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+
 /// Headers of our own in which a Tollbook key may come.
 const OUR_KEYS: [&str; 4] = ["x-tollbook-key", "x-litellm-api-key", "x-portkey-api-key", "helicone-auth"];
 /// Headers of providers in which a Tollbook key may come in the place of theirs.
@@ -41,11 +44,11 @@ pub(crate) struct Head {
 /// What a body is, as far as it matters here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ContentType {
+    /// JSON, whatever it is called.
     #[default]
-    Untold,
-    Json,
+    Text,
     Multipart,
-    Other,
+    Media,
 }
 
 #[derive(Debug)]
@@ -89,7 +92,7 @@ impl Head {
         {
             self.present(key, true);
             self.ours.push(name.clone());
-        } else if *name == header::EXPECT {
+        } else if *name == header::EXPECT || TURNING.contains(&text) {
             self.ours.push(name.clone());
         }
     }
@@ -145,14 +148,15 @@ impl ContentType {
     fn of(value: &[u8]) -> ContentType {
         let kind = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         let is = |name: &str| kind.eq_ignore_ascii_case(name.as_bytes());
-        let ends =
-            |end: &[u8]| kind.len() >= end.len() && kind[kind.len() - end.len()..].eq_ignore_ascii_case(end);
-        if is("application/json") || ends(b"+json") || ends(b"/json") {
-            ContentType::Json
-        } else if is("multipart/form-data") {
+        let starts =
+            |start: &[u8]| kind.get(..start.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(start));
+        let media: [&[u8]; 4] = [b"audio/", b"image/", b"video/", b"multipart/"];
+        if is("multipart/form-data") {
             ContentType::Multipart
+        } else if is("application/octet-stream") || media.into_iter().any(starts) {
+            ContentType::Media
         } else {
-            ContentType::Other
+            ContentType::Text
         }
     }
 }
@@ -185,19 +189,21 @@ fn is_kept(name: &HeaderName) -> bool {
 /// Takes out of an answer's headers what holds for the upstream's connection only.
 pub(crate) fn backward(headers: &mut HeaderMap) {
     let also: Vec<HeaderName> = headers.get_all(header::CONNECTION).iter().flat_map(named).collect();
-    for name in HOP_BY_HOP.iter().chain(&also) {
+    // What another gateway says of the call is not what is recorded here.
+    let theirs: Vec<HeaderName> = headers.keys().filter(|name| is_gateway_header(name)).cloned().collect();
+    for name in HOP_BY_HOP.iter().chain(&also).chain(&theirs) {
         headers.remove(name);
     }
 }
 
-/// The query without what carries a key: a Tollbook key, which is returned, and for an upstream
+/// The query without what carries a key: Tollbook keys, which are returned, and for an upstream
 /// that is asked with its own, anybody's.
-pub(crate) fn query_key<'a>(rest: &'a str, route: &Route) -> Option<(String, Option<&'a str>)> {
+pub(crate) fn query_keys<'a>(rest: &'a str, route: &Route) -> Option<(String, Vec<&'a str>)> {
     let (path, query) = rest.split_once('?')?;
     if !query.contains("key=") {
         return None;
     }
-    let mut found = None;
+    let mut found = Vec::new();
     let strips_all = !route.upstream.passthrough && route.upstream.auth == AuthStyle::XGoogApiKey;
     let kept: Vec<&str> = query
         .split('&')
@@ -205,7 +211,7 @@ pub(crate) fn query_key<'a>(rest: &'a str, route: &Route) -> Option<(String, Opt
             let Some(key) = pair.strip_prefix("key=") else { return true };
             let is_ours = key.starts_with(KEY_START);
             if is_ours {
-                found = Some(key);
+                found.push(key);
             }
             !is_ours && !strips_all
         })

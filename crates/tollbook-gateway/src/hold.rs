@@ -6,39 +6,60 @@ use crate::refusal::{Reason, Refusal};
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
+use std::time::Duration;
 
 /// Bytes of a form that are held to read its small fields.
 const FORM_BYTES: usize = 64 * 1024;
 
+/// Bytes of one body for which no room is asked: so many connections cannot hold much.
+const FREE_BYTES: usize = 64 * 1024;
+/// How long a body that is held may take to come.
+const WHOLE_BODY: Duration = Duration::from_secs(120);
+
 /// A whole body, and the memory that is counted for it.
-pub(crate) async fn whole(mut body: Inbound, core: &Core) -> Result<(Bytes, Option<Place>), Refusal> {
+pub(crate) async fn whole(body: Inbound, core: &Core) -> Result<(Bytes, Option<Place>), Refusal> {
+    let late = || Refusal::new(Reason::RequestTimeout, "the request's body took too long");
+    tokio::time::timeout(WHOLE_BODY, hold(body, core)).await.map_err(|_| late())?
+}
+
+async fn hold(mut body: Inbound, core: &Core) -> Result<(Bytes, Option<Place>), Refusal> {
     let told = body.size_hint().exact().and_then(|told| usize::try_from(told).ok());
     if told.is_some_and(|told| told > core.limits.body_bytes) {
         return Err(too_large(core));
     }
-    let mut place = core.held_bytes.take(told.unwrap_or(0)).ok_or_else(no_room)?;
+    // Room is taken as bytes come: what is only announced takes none.
+    let mut place: Option<Place> = None;
     let mut held = Bytes::new();
     let mut grown = BytesMut::new();
     while let Some(data) = next(&mut body).await? {
-        if held.is_empty() && grown.is_empty() {
+        let before = held.len() + grown.len();
+        let total = before + data.len();
+        if total > core.limits.body_bytes {
+            return Err(too_large(core));
+        }
+        if total > FREE_BYTES {
+            let has_room = match &mut place {
+                Some(place) => place.grow(data.len()),
+                none => {
+                    *none = core.held_bytes.take(total);
+                    none.is_some()
+                }
+            };
+            if !has_room {
+                return Err(no_room());
+            }
+        }
+        if before == 0 {
             held = data;
             continue;
         }
         if grown.is_empty() {
-            // Whoever tells a length sends the bytes before memory is set aside for them.
-            grown.reserve(told.unwrap_or(0).min(held.len().saturating_mul(16)).max(held.len() + data.len()));
-            grown.extend_from_slice(&held);
-        }
-        if grown.len() + data.len() > core.limits.body_bytes {
-            return Err(too_large(core));
-        }
-        if told.is_none() && !place.grow(data.len()) {
-            return Err(no_room());
+            grown.extend_from_slice(&std::mem::take(&mut held));
         }
         grown.extend_from_slice(&data);
     }
     let body = if grown.is_empty() { held } else { grown.freeze() };
-    Ok((body, Some(place)))
+    Ok((body, place))
 }
 
 /// The beginning of a body, for its small fields.

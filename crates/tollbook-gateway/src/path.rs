@@ -32,6 +32,35 @@ fn is_dots(segment: &[u8]) -> bool {
     decoded.split(|byte| *byte == b'/').any(|segment| matches!(segment, b"." | b".."))
 }
 
+/// A path as a lenient server may understand it: decoded, without repeated or trailing slashes, in
+/// small letters. The query stays.
+pub(crate) fn lenient(path_and_query: &str) -> String {
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    let mut plain = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let hex = (*first == b'%').then(|| tail.get(..2)).flatten();
+        let byte = match hex.and_then(|two| data_encoding::HEXLOWER_PERMISSIVE.decode(two).ok()) {
+            Some(decoded) => {
+                rest = &tail[2..];
+                decoded.first().copied().unwrap_or_default()
+            }
+            None => {
+                rest = tail;
+                *first
+            }
+        };
+        if byte != b'/' || plain.last() != Some(&b'/') {
+            plain.push(byte.to_ascii_lowercase());
+        }
+    }
+    while plain.len() > 1 && plain.last() == Some(&b'/') {
+        plain.pop();
+    }
+    let plain = String::from_utf8_lossy(&plain);
+    if query.is_empty() { plain.into_owned() } else { format!("{plain}?{query}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +78,21 @@ mod tests {
         ];
         for (path, first, rest) in cases {
             assert_eq!(split(path), (first, rest), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_understood_leniently() {
+        let cases = [
+            ("/v1/chat/%63ompletions", "/v1/chat/completions"),
+            ("/v1/chat%2Fcompletions//?A=%2F", "/v1/chat/completions?A=%2F"),
+            ("//v1//Chat/", "/v1/chat"),
+            ("/%", "/%"),
+            ("/%zz", "/%zz"),
+            ("/", "/"),
+        ];
+        for (path, plain) in cases {
+            assert_eq!(lenient(path), plain, "{path}");
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::core::{Phase, Plane, Route};
 use crate::exchange;
-use crate::guard::Watched;
+use crate::guard::{Framing, Watched};
 use crate::heads::{self, Head};
 use crate::inbound::Inbound;
 use crate::path;
@@ -31,9 +31,9 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Response<Answer> {
     let in_flight = watched.answering();
-    let is_ambiguous = watched.take_is_ambiguous();
+    let framing = watched.take_framing();
     let version = request.version();
-    let mut way = pin!(answer(&plane, is_ambiguous, peer, request));
+    let mut way = pin!(answer(&plane, framing, peer, request));
     let answered =
         std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| way.as_mut().poll(cx))) {
             Ok(poll) => poll.map(Some),
@@ -46,12 +46,13 @@ pub(crate) async fn serve(
     if plane.core.phase() != Phase::Serving && version < Version::HTTP_2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response.map(|body| body.held_by(in_flight, &plane))
+    let pace = (version == Version::HTTP_2).then(|| watched.pace());
+    response.map(|body| body.held_by(in_flight, &plane, pace))
 }
 
 async fn answer(
     plane: &Arc<Plane>,
-    is_ambiguous: bool,
+    framing: Framing,
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Response<Answer> {
@@ -62,7 +63,7 @@ async fn answer(
     let place = plane.core.by_name.get(name).copied();
     let found = place.and_then(|place| Some((place, plane.core.routes.get(place)?)));
     let dialect = found.map_or("openai", |(_, route)| route.upstream.dialect.as_str());
-    if let Some(refusal) = malformed(&parts, is_ambiguous, here) {
+    if let Some(refusal) = malformed(&parts, framing, here) {
         return refuse(plane, dialect, refusal, "");
     }
     let Some((place, route)) = found else {
@@ -80,11 +81,12 @@ async fn answer(
 }
 
 /// What no server answers, whoever asks.
-fn malformed(parts: &Parts, is_ambiguous: bool, here: &str) -> Option<Refusal> {
+fn malformed(parts: &Parts, framing: Framing, here: &str) -> Option<Refusal> {
     if parts.method == Method::CONNECT {
         return Some(Refusal::new(Reason::MethodNotAllowed, "nothing is tunnelled here"));
     }
-    if is_ambiguous && parts.headers.contains_key(header::TRANSFER_ENCODING) {
+    // The parser keeps only one of the two; what came behind another request was not looked at.
+    if parts.headers.contains_key(header::TRANSFER_ENCODING) && framing != Framing::Encoding {
         let message = "a request has a content-length or a transfer-encoding, never both";
         return Some(Refusal::new(Reason::BadRequest, message));
     }
@@ -129,11 +131,9 @@ impl Way<'_> {
                 "web sockets are not forwarded: they could not be metered",
             ));
         }
-        let rest = match heads::query_key(&rest, self.route) {
-            Some((kept, key)) => {
-                if let Some(key) = key {
-                    head.present(key, true);
-                }
+        let rest = match heads::query_keys(&rest, self.route) {
+            Some((kept, keys)) => {
+                keys.into_iter().for_each(|key| head.present(key, true));
                 kept
             }
             None => rest,

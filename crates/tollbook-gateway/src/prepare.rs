@@ -12,6 +12,7 @@ use crate::hold;
 use crate::inbound::Inbound;
 use crate::multipart;
 use crate::outbound::Outbound;
+use crate::path;
 use crate::pipeline::Way;
 use crate::refusal::{Reason, Refusal};
 use bytes::Bytes;
@@ -71,9 +72,12 @@ impl Way<'_> {
         // A provider of one's own is read as what it speaks.
         let is_known = PROVIDERS.contains(&upstream.provider.as_str());
         let reads_as = if is_known { &upstream.provider } else { &upstream.dialect };
-        let api = Api::of(reads_as, rest);
-        let starts = api.starts_work(parts.method.as_str(), rest);
-        let is_poll = !starts && parts.method == Method::GET && is_polled(api);
+        let told = path::lenient(rest);
+        let starts_at = |path: &str| Api::of(reads_as, path).starts_work(parts.method.as_str(), path);
+        // A provider may be more lenient with its paths than whoever reads them here.
+        let read_path = if !starts_at(rest) && starts_at(&told) { told.as_str() } else { rest };
+        let starts = starts_at(read_path);
+        let is_poll = !starts && parts.method == Method::GET && is_polled(Api::of(reads_as, rest));
         if !starts && !is_poll {
             head.forward(&mut parts.headers, self.route)?;
             let call = Call::untold(self.plane.clone());
@@ -83,7 +87,7 @@ impl Way<'_> {
         let mut seen = self.see(head, &parts.headers, body).await?;
         self.plane.core.counters.bytes_in.add(seen.text.len() as u64);
         let text = (!seen.text.is_empty()).then_some(&seen.text[..]);
-        let facts = Facts::facts(reads_as, parts.method.as_str(), rest, None, text);
+        let facts = Facts::facts(reads_as, parts.method.as_str(), read_path, None, text);
         let attribution = attribution(key, &parts.headers, text, &facts);
         head.forward(&mut parts.headers, self.route)?;
         let hides_usage = self.ask(&facts, rest, &mut parts.headers, &mut seen);
@@ -127,11 +131,11 @@ impl Way<'_> {
                 let text = Bytes::from(fields.to_json());
                 Seen { text, is_whole: false, out: Outbound::partly(beginning, body), place: None }
             }
-            ContentType::Other => {
+            ContentType::Media => {
                 let out = Outbound::partly(Bytes::new(), body);
                 Seen { text: Bytes::new(), is_whole: false, out, place: None }
             }
-            ContentType::Json | ContentType::Untold => {
+            ContentType::Text => {
                 let (held, place) = hold::whole(body, &self.plane.core).await?;
                 Seen { text: held.clone(), is_whole: true, out: Outbound::whole(held), place }
             }

@@ -115,7 +115,13 @@ impl Way<'_> {
         if let (StatusCode::OK, Some(ttl)) = (status, ttl)
             && let Ok(expires_at) = self.at.checked_add(Duration::from_secs(ttl))
         {
-            answering.keep(Keep { key, headers: headers.clone(), body: BytesMut::new(), expires_at });
+            let mut headers = headers.clone();
+            let own: Vec<HeaderName> =
+                headers.keys().filter(|name| is_of_one_answer(name)).cloned().collect();
+            for name in &own {
+                headers.remove(name);
+            }
+            answering.keep(Keep { key, headers, body: BytesMut::new(), expires_at });
         }
     }
 
@@ -171,6 +177,15 @@ impl Way<'_> {
         }
         response.map(|()| Answer::whole(body))
     }
+}
+
+/// Headers that belong to one answer and to whoever got it.
+fn is_of_one_answer(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    matches!(name, "set-cookie" | "date" | "age" | "alt-svc" | "cf-ray")
+        || name.ends_with("request-id")
+        || name.ends_with("requestid")
+        || name.contains("ratelimit")
 }
 
 /// Whether answers there have OpenAI's usage object at their top.

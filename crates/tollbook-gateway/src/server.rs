@@ -98,6 +98,7 @@ impl Server {
                 ticks: Arc::default(),
                 watch: Default::default(),
                 tasks: Room::new(usize::MAX),
+                phase: server.phase.subscribe(),
             };
             let worker = Worker {
                 plane: Arc::new(plane),

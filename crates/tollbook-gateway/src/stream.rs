@@ -41,6 +41,8 @@ pub(crate) struct Stream {
     shape: Shape,
     /// Pieces that go out before anything else.
     ready: VecDeque<Bytes>,
+    /// The next piece begins a line.
+    at_line: bool,
     state: State,
 }
 
@@ -55,7 +57,7 @@ enum State {
 
 impl Stream {
     pub fn new(answering: Answering, shape: Shape) -> Stream {
-        Stream { answering, shape, ready: VecDeque::new(), state: State::Running }
+        Stream { answering, shape, ready: VecDeque::new(), at_line: true, state: State::Running }
     }
 
     /// Whether nothing more comes.
@@ -94,7 +96,7 @@ impl Stream {
             }
             match std::task::ready!(self.answering.poll_next(cx)) {
                 Step::Data(data) if self.shape.is_plain() => {
-                    if self.shape.dialect.is_some() && says_done(&data) {
+                    if self.shape.dialect.is_some() && says_done(&data, &mut self.at_line) {
                         self.answering.end_call();
                     }
                     return Poll::Ready(Some(Ok(Frame::data(data))));
@@ -126,12 +128,12 @@ impl Stream {
     }
 
     fn pass(&mut self, pieces: Vec<Bytes>) {
-        let Stream { answering, shape, ready, .. } = self;
+        let Stream { answering, shape, ready, at_line, .. } = self;
         for piece in pieces {
             match &mut shape.comment {
                 Some(comment) => comment.push(piece, &mut || answering.end_call(), ready),
                 None => {
-                    if says_done(&piece) {
+                    if says_done(&piece, at_line) {
                         answering.end_call();
                     }
                     ready.push_back(piece);
@@ -153,8 +155,35 @@ impl Stream {
     }
 }
 
-/// Whether a piece ends a stream of server-sent events, so that a caller may leave after it.
-fn says_done(data: &[u8]) -> bool {
-    let tail = data[data.len().saturating_sub(32)..].trim_ascii_end();
-    tail.ends_with(b"data: [DONE]") || tail.ends_with(b"data:[DONE]")
+/// Whether a piece ends a stream of server-sent events, so that a caller may leave after it: its last
+/// line that is not blank is the one that says so.
+fn says_done(data: &[u8], at_line: &mut bool) -> bool {
+    let began_line = *at_line;
+    let Some(last) = data.last() else { return false };
+    *at_line = matches!(last, b'\n' | b'\r');
+    let text = data.trim_ascii_end();
+    let before = text.strip_suffix(b"data: [DONE]").or_else(|| text.strip_suffix(b"data:[DONE]"));
+    before.is_some_and(|before| before.last().map_or(began_line, |last| matches!(last, b'\n' | b'\r')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_said_on_a_line_of_its_own() {
+        let cases: [(&[&str], bool); 6] = [
+            (&["data: {}\n\ndata: [DONE]\n\n"], true),
+            (&["data: {}\n\n", "data: [DONE]"], true),
+            (&["data:[DONE]\r\n"], true),
+            (&["data: {\"x\":\"data: [DONE]"], false),
+            (&["data: {\"x\":\"", "data: [DONE]"], false),
+            (&["data: [DONE]\n\ndata: {}\n\n"], false),
+        ];
+        for (pieces, wanted) in cases {
+            let mut at_line = true;
+            let found = pieces.iter().map(|piece| says_done(piece.as_bytes(), &mut at_line)).last();
+            assert_eq!(found, Some(wanted), "{pieces:?}");
+        }
+    }
 }

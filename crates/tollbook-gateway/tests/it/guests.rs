@@ -104,20 +104,21 @@ fn connections_are_bounded_by_address_and_in_all() {
 #[test]
 fn held_bodies_are_bounded_one_by_one_and_in_all() {
     let rig = Rig::with(|options| {
-        options.limits.body_bytes = 10_000;
-        options.limits.bodies_bytes = 15_000;
+        options.limits.body_bytes = 200_000;
+        options.limits.bodies_bytes = 250_000;
     });
-    let large = CHAT.replace("hi", &"x".repeat(20_000));
+    let large = CHAT.replace("hi", &"x".repeat(300_000));
     let reply = rig.post("/openai/v1/chat/completions", &[], &large);
     assert_eq!(reply.status, 413, "{reply:?}");
     // One that is being sent takes the room of another.
     let mut slow = rig.client();
     let key = format!("authorization: Bearer {}\r\n", rig.key);
     slow.send(format!(
-        "POST /openai/v1/chat/completions HTTP/1.1\r\nhost: a\r\n{key}content-length: 9000\r\n\r\n{{"
+        "POST /openai/v1/chat/completions HTTP/1.1\r\nhost: a\r\n{key}content-length: 190000\r\n\r\n{}",
+        "x".repeat(150_000)
     ));
     std::thread::sleep(Duration::from_millis(50));
-    let medium = CHAT.replace("hi", &"x".repeat(8_000));
+    let medium = CHAT.replace("hi", &"x".repeat(120_000));
     assert_eq!(rig.post("/openai/v1/chat/completions", &[], &medium).status, 413);
     drop(slow);
     let until = Instant::now() + SLACK;

@@ -3,7 +3,9 @@
 
 mod calls;
 mod client;
+mod corpus;
 mod ends;
 mod guests;
 mod heads;
+mod hostile;
 mod rig;
