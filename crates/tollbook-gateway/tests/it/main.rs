@@ -3,7 +3,6 @@
 
 mod calls;
 mod client;
-mod corpus;
 mod ends;
 mod guests;
 mod heads;
