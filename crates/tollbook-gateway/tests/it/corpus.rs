@@ -17,6 +17,11 @@ use tollbook_usage::import::{Context, recorded};
 /// Differences from the import, by id or by the start of ids, each with its reason.
 const EXCEPTIONS: &[(&str, &str)] = &[];
 
+/// The source of what a poll brings.
+const POLL: &str = "gateway_poll";
+/// What a poll tells of a call that another request started.
+const OF_USAGE: &[&str] = &["evidence", "usage", "provider cost", "raw usage"];
+
 /// What a recording is.
 struct Case {
     id: String,
@@ -184,18 +189,29 @@ fn call(rig: &Rig, case: &Case) -> Call {
     call
 }
 
-/// What is in the books of a call; a poll is there under the id of the response it asked for.
-fn recorded(rig: &Rig, case: &Case, answer: &Answer) -> Option<Event> {
-    let store = rig.ledger.store();
-    let by_id = |id: &str, source: &str| {
-        let found = store.calls_by_id(id).unwrap();
-        found.into_iter().map(|call| call.entry.event).find(|event| event.source == source)
-    };
-    let call = answer.header("x-tollbook-call-id").and_then(|id| by_id(id, "gateway"));
-    call.or_else(|| by_id(case.imported.provider_response_id.as_deref()?, "gateway_poll"))
+/// What is in the books of a call, and whether it is there as an entry of its own. A poll is there
+/// under the id of the response it asked for, or has joined the call that started the work.
+fn recorded(rig: &Rig, case: &Case, answer: &Answer) -> Option<(Event, bool)> {
+    let by_id = |id: &str| rig.ledger.store().calls_by_id(id).unwrap().into_iter();
+    if let Some(id) = answer.header("x-tollbook-call-id")
+        && let Some(call) = by_id(id).next()
+    {
+        return Some((call.entry.event, true));
+    }
+    let id = case.imported.provider_response_id.as_deref()?;
+    by_id(id).find_map(|call| match call.entry.event.source.as_str() {
+        POLL => Some((call.entry.event, true)),
+        _ if call.joined.iter().any(|(identity, _)| identity.source == POLL) => {
+            let state = call.corrected();
+            let (usage, evidence, raw_usage) = (state.usage, state.evidence, state.raw_usage);
+            let provider_cost = state.provider_cost;
+            Some((Event { usage, evidence, raw_usage, provider_cost, ..call.entry.event }, false))
+        }
+        _ => None,
+    })
 }
 
-fn difference(rig: &Rig, case: &Case, answer: &Answer, recorded: Option<Event>) -> Option<String> {
+fn difference(rig: &Rig, case: &Case, answer: &Answer, recorded: Option<(Event, bool)>) -> Option<String> {
     let served = rig.upstream.served();
     let served = served.iter().rfind(|served| served.header("x-script") == Some(&case.id))?;
     // What was asked for on the caller's behalf is hidden again.
@@ -204,12 +220,12 @@ fn difference(rig: &Rig, case: &Case, answer: &Answer, recorded: Option<Event>) 
         return Some(format!("{} of {} bytes came", answer.body.len(), served.sent_bytes));
     }
     let starts = case.api.starts_work(case.method(), case.path());
-    let Some(recorded) = recorded else {
+    let Some((recorded, is_entry)) = recorded else {
         let is_billed =
             starts || (case.imported.usage.is_some() && case.imported.provider_response_id.is_some());
         return is_billed.then(|| "no entry".to_owned());
     };
-    if recorded.source != if starts { "gateway" } else { "gateway_poll" } {
+    if is_entry && recorded.source != if starts { "gateway" } else { POLL } {
         return Some(format!("source {}", recorded.source));
     }
     let is_estimated = case.imported.evidence == Evidence::Estimated;
@@ -217,6 +233,7 @@ fn difference(rig: &Rig, case: &Case, answer: &Answer, recorded: Option<Event>) 
     let differing: Vec<String> = ours
         .iter()
         .zip(&theirs)
+        .filter(|((name, _), _)| is_entry || OF_USAGE.contains(name))
         .filter(|(ours, theirs)| ours != theirs)
         .map(|((name, ours), (_, theirs))| format!("{name} {ours} for {theirs}"))
         .collect();
