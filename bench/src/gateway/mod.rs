@@ -30,6 +30,8 @@ const STREAMS_TIME: Duration = Duration::from_secs(4);
 const SPREAD: Duration = Duration::from_millis(16);
 /// Until the writer behind a server has done what it still had to.
 const SETTLE: Duration = Duration::from_millis(150);
+/// Until the buffers of answers that nobody reads are full.
+const FILLING: Duration = Duration::from_secs(2);
 const MILLIS: f64 = 1_000.0;
 
 /// A server, and what was measured of it.
@@ -286,16 +288,19 @@ pub fn memory(run: &Run, table: &mut Table) -> Result<(), String> {
 pub fn hostile(run: &Run, table: &mut Table) -> Result<(), String> {
     allow_many_files()?;
     let (mock, program) = (Mock::start(load::epoch())?, servers::program()?);
-    let mut target = Target::new(Server::tollbook(run, &program, "hostile", "full", mock.address)?);
     let good = Load { kind: Kind::Json, connections: 16, pace: Pace::Rate(RATE / 2), time: RATE_TIME };
     let (mut later, mut alone, mut beside, mut grown) =
         (Samples::default(), Samples::default(), Samples::default(), Samples::default());
     for _ in 0..run.rounds.min(3) {
+        let server = Server::tollbook(run, &program, "hostile", "full", mock.address)?;
+        let mut target = Target::new(server);
         let p99 = |seen: &Seen| quantile(&seen.micros, 0.99) / MILLIS;
         let before = p99(&target.run(&mock, &good)?.0);
         let resident = target.server.resident_kib();
         let drips = Held::start(&target.server.caller, Manner::Drips, 500)?;
         let reads_nothing = Held::start(&target.server.caller, Manner::ReadsNothing, 200)?;
+        // Until every buffer on the way is full: that costs the upstream more than anybody.
+        std::thread::sleep(FILLING);
         let during = p99(&target.run(&mock, &good)?.0);
         grown.add((target.server.resident_kib() - resident) / 1_024.0);
         drop((drips, reads_nothing));
