@@ -122,7 +122,8 @@ impl Promises {
     }
 }
 
-/// Syncs the journal, unless the ledger is run without, and tells who waits for that.
+/// Syncs the journal if there is anything new in it, unless the ledger is run without, and tells who
+/// waits for that.
 pub(crate) fn make_durable(shared: &Shared) -> Result<(), LedgerError> {
     shared.refuse_if_fatal()?;
     let (handle, through) = {
@@ -130,6 +131,9 @@ pub(crate) fn make_durable(shared: &Shared) -> Result<(), LedgerError> {
         state.queue.hurry = false;
         (state.journal.sync_handle()?, state.journal.next() - 1)
     };
+    if through <= shared.promises.durable() {
+        return Ok(());
+    }
     if shared.options.durability != Durability::Process {
         // Never tried again: after a failed fsync nobody knows what is on the disk.
         handle.sync_data().map_err(|error| LedgerError::Fatal(error.to_string()))?;

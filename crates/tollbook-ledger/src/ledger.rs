@@ -306,7 +306,12 @@ impl Ledger {
 
     /// Waits until everything recorded so far is in the store.
     pub fn flush(&self) -> Result<(), LedgerError> {
-        let target = self.shared.lock().journal.next() - 1;
+        let target = {
+            let mut state = self.shared.lock();
+            state.queue.wanted = state.journal.next() - 1;
+            state.queue.wanted
+        };
+        self.shared.wake.notify_one();
         loop {
             self.shared.refuse_if_failed()?;
             if self.shared.store.position()?.applied >= target {

@@ -1,7 +1,9 @@
 //! The one thread that makes groups durable and visible.
 //!
 //! It takes what has been appended to the journal, in journal order, some thousand records at a
-//! time: fsync, decide, one transaction in the store, answer those who wait. Where the store fails
+//! time: fsync, decide, one transaction in the store, answer those who wait. Where nobody waits, the
+//! fsync comes after some milliseconds and the store a good deal later: a larger group costs less a
+//! record, and most calls that it lets go have ended by then. Where the store fails
 //! it forgets what it had in hand (the journal has it), says so to those who wait, and reads on from
 //! the journal once the store is back.
 
@@ -19,7 +21,10 @@ use tollbook_types::{Seq, limits};
 
 /// How long the writer waits before it tries a failed store again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
+/// How long a record that nobody waits for stands in the journal before it is synced.
 const LINGER: Duration = Duration::from_millis(limits::GROUP_LINGER_MS);
+/// How long such a record waits for its group's place in the store.
+const STORE_LINGER: Duration = Duration::from_millis(200);
 /// Records in a group when more than a group's worth stand in the queue: nobody waits longer for it,
 /// and each of them costs less.
 const GROUP_RECORDS_MAX: usize = 4 * limits::GROUP_EVENTS_MAX;
@@ -73,6 +78,8 @@ pub struct Queue {
     pub behind: bool,
     /// Set when somebody waits for the journal's next sync, and for no more.
     pub hurry: bool,
+    /// Up to here the store shall have everything without delay.
+    pub wanted: Seq,
     /// Set when the ledger is closing.
     pub closing: bool,
 }
@@ -88,64 +95,97 @@ pub fn run_guarded(shared: &Shared) {
     }
 }
 
+/// What the writer does next.
+enum Work {
+    /// Makes records durable and visible.
+    Apply(Vec<Pending>),
+    /// Makes them durable; their group still waits for company.
+    Sync,
+    /// Reads on from the journal. `closing` when it is the last time.
+    CatchUp { closing: bool },
+    /// Everything is done, and the ledger closes.
+    End,
+}
+
+/// When the writer last did what.
+#[derive(Debug, Default)]
+struct Pace {
+    /// When the group that is gathering began.
+    gathering: Option<Instant>,
+    synced: Option<Instant>,
+}
+
 /// Runs until the ledger closes and everything pending is in the store.
 fn run(shared: &Shared) {
-    let mut applying = Applying::default();
+    let (mut applying, mut pace) = (Applying::default(), Pace::default());
     loop {
-        let (group, closing, behind) = next_group(shared);
-        if !group.is_empty() {
-            process(shared, &mut applying, group);
-            continue;
-        }
-        if behind && !catch_up(shared, &mut applying) {
-            if closing {
-                return;
+        match next_work(shared, &mut pace) {
+            Work::Apply(group) => process(shared, &mut applying, group),
+            Work::Sync => {
+                if let Err(error) = make_durable(shared) {
+                    fail_for_good(shared, Vec::new(), &error);
+                }
             }
-            if let Err(error) = sync_meanwhile(shared, STORE_RETRY) {
-                shared.set_health(Health::Fatal(error.to_string()));
+            Work::CatchUp { closing } => {
+                if catch_up(shared, &mut applying) {
+                    continue;
+                }
+                if closing {
+                    return;
+                }
+                if let Err(error) = sync_meanwhile(shared, STORE_RETRY) {
+                    shared.set_health(Health::Fatal(error.to_string()));
+                }
             }
-            continue;
-        }
-        if closing {
-            return;
+            Work::End => return,
         }
     }
 }
 
-/// Waits for a group: at once when somebody waits for it, after the linger otherwise.
-fn next_group(shared: &Shared) -> (Vec<Pending>, bool, bool) {
+/// Waits for something to do: a group that somebody waits for is taken at once, any other when it
+/// has gathered for a while.
+fn next_work(shared: &Shared, pace: &mut Pace) -> Work {
     let mut state = shared.lock();
-    let mut first_seen: Option<Instant> = None;
     loop {
+        let unsynced = state.journal.next() - 1 > shared.promises.durable();
         let queue = &mut state.queue;
-        let full = queue.pending.len() >= limits::GROUP_EVENTS_MAX;
-        if queue.pending.is_empty() {
-            if queue.closing || queue.behind {
-                return (Vec::new(), queue.closing, queue.behind);
+        let Some(first) = queue.pending.front().map(|pending| pending.record.seq) else {
+            pace.gathering = None;
+            match (queue.behind, queue.closing) {
+                (true, closing) => return Work::CatchUp { closing },
+                (false, true) => return Work::End,
+                (false, false) => {}
             }
             state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
             continue;
-        }
-        let since = *first_seen.get_or_insert_with(Instant::now);
-        let waited = since.elapsed();
-        if full || queue.waited_for > 0 || queue.hurry || queue.closing || waited >= LINGER {
+        };
+        let now = Instant::now();
+        let since = *pace.gathering.get_or_insert(now);
+        let is_due = queue.pending.len() >= limits::GROUP_EVENTS_MAX || now >= since + STORE_LINGER;
+        let is_wanted = queue.waited_for > 0 || queue.wanted >= first || queue.behind || queue.closing;
+        if is_due || is_wanted {
             let count = queue.pending.len().min(GROUP_RECORDS_MAX);
             let group: Vec<Pending> = queue.pending.drain(..count).collect();
             queue.waited_for -= group.iter().filter(|pending| pending.waiter.is_some()).count();
             shared.room.notify_all();
-            return (group, queue.closing, queue.behind);
+            *pace = Pace { gathering: None, synced: Some(now) };
+            return Work::Apply(group);
         }
-        let (guard, _) =
-            shared.wake.wait_timeout(state, LINGER - waited).unwrap_or_else(PoisonError::into_inner);
-        state = guard;
+        let sync_at = pace.synced.map_or(since, |synced| synced.max(since)) + LINGER;
+        if queue.hurry || (unsynced && now >= sync_at) {
+            pace.synced = Some(now);
+            return Work::Sync;
+        }
+        // Records that join the group wake nobody: where all are synced, it looks again for them.
+        let until = if unsynced { sync_at } else { now + LINGER }.min(since + STORE_LINGER);
+        let left = until.saturating_duration_since(now);
+        state = shared.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
     }
 }
 
 fn process(shared: &Shared, applying: &mut Applying, group: Vec<Pending>) {
     if let Err(error) = make_durable(shared) {
-        let text = error.to_string();
-        shared.set_health(Health::Fatal(text.clone()));
-        fail_all(shared, group, || LedgerError::Fatal(text.clone()));
+        fail_for_good(shared, group, &error);
         return;
     }
     let (records, waiters): (Vec<Record>, Vec<_>) = group.into_iter().map(|p| (p.record, p.waiter)).unzip();
@@ -164,6 +204,13 @@ fn process(shared: &Shared, applying: &mut Applying, group: Vec<Pending>) {
             fail_all(shared, lost.collect(), || LedgerError::StoreDown(text.clone()));
         }
     }
+}
+
+/// The journal is not what it should be: nothing more is recorded.
+fn fail_for_good(shared: &Shared, group: Vec<Pending>, error: &LedgerError) {
+    let text = error.to_string();
+    shared.set_health(Health::Fatal(text.clone()));
+    fail_all(shared, group, || LedgerError::Fatal(text.clone()));
 }
 
 /// Tells everybody who waits, in this group and behind it, and lets the journal keep the records.

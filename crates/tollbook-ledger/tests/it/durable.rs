@@ -6,7 +6,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use tollbook_ledger::{Health, LedgerError};
+use std::time::{Duration, Instant};
+use tollbook_ledger::{Health, Ledger, LedgerError, Status};
 use tollbook_store::EventStore;
 
 struct Unpark(Thread);
@@ -94,6 +95,43 @@ fn the_status_adds_up() {
     assert_eq!((status.unrecorded_calls, status.unrecorded_pending, status.waiting), (2, 0, 0));
     assert_eq!((status.lag(), status.last_applied_at.is_some()), (0, true));
     assert_eq!(status.durable, status.recorded);
+}
+
+/// Records without waiting, lets `follow` happen, and asks for what is in the store then.
+fn check_visible(what: &str, follow: impl FnOnce(&Ledger, u64)) {
+    let rig = Rig::new();
+    let ledger = rig.open();
+    let seq = ledger.record(event("nobody waits", 1, 1)).unwrap();
+    follow(&ledger, seq);
+    assert!(rig.applied() >= seq, "{what}");
+    assert!(ledger.status().durable >= seq, "{what}");
+    ledger.close().unwrap();
+    assert_eq!(rig.verify(), Vec::<String>::new(), "{what}");
+}
+
+#[test]
+fn what_nobody_waits_for_becomes_visible_by_itself_and_at_once_for_a_reason() {
+    let until = |ledger: &Ledger, seq: u64, of: fn(&Status) -> u64| {
+        let since = Instant::now();
+        while of(&ledger.status()) < seq {
+            assert!(since.elapsed() < Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    check_visible("by itself", |ledger, seq| until(ledger, seq, |status| status.applied));
+    check_visible("for a flush", |ledger, _| ledger.flush().unwrap());
+    check_visible("for a flush of what is synced", |ledger, seq| {
+        until(ledger, seq, |status| status.durable);
+        ledger.flush().unwrap();
+    });
+    check_visible("with what somebody waits for", |ledger, _| {
+        ledger.submit(vec![event("somebody waits", 1, 1)]).unwrap();
+    });
+    check_visible("after a sync in a hurry", |ledger, _| {
+        let durable = ledger.record_durable(event("in a hurry", 1, 1)).unwrap();
+        let seq = durable.wait().unwrap();
+        until(ledger, seq, |status| status.applied);
+    });
 }
 
 #[test]
