@@ -108,6 +108,10 @@ impl OpenCalls {
         Ok(OpenCalls(open.iter().map(|(_, call)| frame(&call.into())).collect()))
     }
 
+    fn has(&self, identity: &IdentityRef<'_>) -> bool {
+        !self.0.is_empty() && self.0.contains(&frame(identity))
+    }
+
     /// Follows a group once the store has it.
     pub fn follow(&mut self, changes: OpenChanges) {
         for closed in changes.closed {
@@ -180,13 +184,23 @@ impl<'a> Resolver<'a> {
     ) -> Result<Resolver<'a>, LedgerError> {
         let mut identities: Vec<IdentityRef<'a>> = Vec::with_capacity(records.len());
         let mut responses: Vec<ResponseRef<'a>> = Vec::with_capacity(records.len());
+        let mut opening = HashSet::new();
         for record in records {
             match &record.body {
                 RecordBody::Event(entry) => {
-                    identities.push((&entry.event).into());
+                    let identity = IdentityRef::from(&entry.event);
+                    // An identity that is open is no entry yet; one that is opened here is asked for once.
+                    if !opening.contains(&identity) && !open.has(&identity) {
+                        identities.push(identity);
+                    }
                     responses.extend(ResponseRef::of(&entry.event));
                 }
-                RecordBody::Open(call) => identities.push((&**call).into()),
+                RecordBody::Open(call) => {
+                    let identity = IdentityRef::from(&**call);
+                    if opening.insert(identity) {
+                        identities.push(identity);
+                    }
+                }
                 _ => {}
             }
         }
@@ -234,7 +248,7 @@ impl<'a> Resolver<'a> {
         if let Some((entry, _)) = self.identities.get(&identity) {
             return Outcome::Duplicate { entry: *entry };
         }
-        if self.opened.contains_key(&identity) || self.open.0.contains(&frame(&identity)) {
+        if self.opened.contains_key(&identity) || self.open.has(&identity) {
             return Outcome::Stale { current: 0 };
         }
         self.opened.insert(identity, (seq, call));
@@ -504,6 +518,9 @@ mod tests {
         check(vec![vec![open("a"), open("a")], vec![open("a")]], &[1, 0], &["a"]);
         // What has ended does not open again, and its id says so in the same group.
         check(vec![vec![open("a"), end("a"), open("a")], vec![open("a")]], &[1, 0], &[]);
+        // An end that comes again is known: from its group, and from the store.
+        check(vec![vec![open("a"), end("a"), end("a")], vec![end("a")]], &[1, 0], &[]);
+        check(vec![vec![open("a")], vec![end("a"), end("a")], vec![end("a"), open("a")]], &[1, 1, 0], &[]);
         // The same id from another source ends nothing.
         check(vec![vec![open("a"), event("a", "api", None)]], &[2], &["a"]);
         // An end that is joined to another source's report is an end.
