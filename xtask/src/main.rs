@@ -15,7 +15,7 @@ cargo xtask COMMAND
 
   test              format, lints, tidiness and every test: what CI runs
   soak              the kill, power and corruption tests with their full counts
-  compat            run the providers' SDKs through the server (installs them under target/)
+  compat            run the providers' SDKs without and with the server between, and compare
   prices FACTS.csv  make prices/*.toml anew from a table of price facts
   fuzz [SECONDS]    run each fuzz target for so long (60)
   bench [NAME]      measure, as ratios within one run

@@ -1,0 +1,114 @@
+//! What came to the provider and what is in the books, compared with what the program did.
+
+use super::process::text;
+use super::stand::Stand;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+use tollbook_types::Money;
+
+/// A caller that leaves is read on for its usage: its call may come this late.
+const LATE: Duration = Duration::from_secs(5);
+/// Picodollars a token, of the prices that the server was given.
+const INPUT_PICOS: i128 = 2_000_000;
+const CACHED_PICOS: i128 = 500_000;
+const OUTPUT_PICOS: i128 = 8_000_000;
+
+/// Compares, and gives the number of calls.
+pub fn check(stand: &mut Stand, printed: &str) -> Result<usize, String> {
+    let (direct, behind) = stand.served()?;
+    same_requests(&direct, &behind)?;
+    let billed: Vec<&Value> = behind.iter().filter(|served| served["tokens"].is_object()).collect();
+    let since = Instant::now();
+    let calls = loop {
+        let calls = stand.calls()?;
+        if calls.len() >= billed.len() || since.elapsed() > LATE {
+            break calls;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    if calls.len() != billed.len() {
+        return Err(format!("{} calls were served, {} are in the books", billed.len(), calls.len()));
+    }
+    let mut served: Vec<String> = billed.iter().map(|served| used(served)).collect();
+    let mut booked: Vec<String> = calls.iter().map(recorded).collect();
+    served.sort_unstable();
+    booked.sort_unstable();
+    if let Some((served, booked)) = served.iter().zip(&booked).find(|(served, booked)| served != booked) {
+        return Err(format!("served:       {served}\nin the books: {booked}"));
+    }
+    attributed(printed, &calls)?;
+    Ok(calls.len())
+}
+
+/// The same requests, as often; only the question for usage is put in. What came at once may come
+/// in another order.
+fn same_requests(direct: &[Value], behind: &[Value]) -> Result<(), String> {
+    let shown = |list: &[Value]| -> Vec<String> {
+        let mut shown: Vec<String> = list
+            .iter()
+            .map(|one| {
+                let body = one["body"].as_str().unwrap_or_default();
+                let mut body: Value = serde_json::from_str(body).unwrap_or(Value::Null);
+                if let Value::Object(members) = &mut body {
+                    members.remove("stream_options");
+                }
+                format!("{} {} {body}", one["method"], one["target"])
+            })
+            .collect();
+        shown.sort_unstable();
+        shown
+    };
+    let (direct, behind) = (shown(direct), shown(behind));
+    if direct == behind {
+        return Ok(());
+    }
+    Err(format!("the provider got\nwithout: {direct:#?}\nwith: {behind:#?}"))
+}
+
+/// What a call used and costs, as the stand-in told it.
+fn used(served: &Value) -> String {
+    let count = |name: &str| served["tokens"][name].as_u64().unwrap_or(0);
+    // Ollama has no word for what came from its cache.
+    let is_ollama = served["target"].as_str().is_some_and(|target| target.ends_with("/api/chat"));
+    let cached = if is_ollama { 0 } else { count("cached") };
+    let (input, output) = (count("input"), count("output"));
+    let picos = i128::from(input - cached) * INPUT_PICOS
+        + i128::from(cached) * CACHED_PICOS
+        + i128::from(output) * OUTPUT_PICOS;
+    let cost = Money::from_picos(picos);
+    format!("input {input}, cached {cached}, output {output}, cost {cost}, provider_usage")
+}
+
+/// The same of a call in the books.
+fn recorded(call: &Value) -> String {
+    let usage = &call["usage"];
+    let count = |value: &Value| value.as_u64().unwrap_or(0);
+    let (input, output) = (count(&usage["input_tokens"]), count(&usage["output_tokens"]));
+    let cached = count(&usage["meters"]["cache_read"]);
+    let cost = call["cost_usd"].as_str().unwrap_or("none");
+    let evidence = call["evidence"].as_str().unwrap_or("none");
+    format!("input {input}, cached {cached}, output {output}, cost {cost}, {evidence}")
+}
+
+/// Calls stand in the order of what the program printed, with what it told of itself.
+fn attributed(printed: &str, calls: &[Value]) -> Result<(), String> {
+    let mut calls = calls.iter();
+    for line in printed.lines() {
+        let line: Value = serde_json::from_str(line).map_err(text)?;
+        for _ in 0..line["calls"].as_u64().unwrap_or(1) {
+            let call = calls.next().ok_or("the program did more than is in the books")?;
+            for (name, value) in line["books"].as_object().into_iter().flatten() {
+                if call[name] != *value {
+                    return Err(format!("{}: {name} is {} instead of {value}", line["case"], call[name]));
+                }
+            }
+            if !matches!(call["status"].as_str(), Some("ok" | "client_closed")) {
+                return Err(format!("{}: its status is {}", line["case"], call["status"]));
+            }
+        }
+    }
+    match calls.next() {
+        None => Ok(()),
+        Some(call) => Err(format!("nobody made this call: {call}")),
+    }
+}

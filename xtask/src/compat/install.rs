@@ -1,0 +1,99 @@
+//! The SDKs, installed under the target directory with the versions that `compat/` pins.
+
+use super::Program;
+use super::process::{bounded, text};
+use crate::{root, say};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// An installation that takes longer counts as impossible.
+const INSTALL_TIME: Duration = Duration::from_secs(150);
+
+/// What programs are run with, or why they cannot be.
+pub struct Tools {
+    python: Result<PathBuf, String>,
+    node: Result<PathBuf, String>,
+    /// The lines that pin versions, as `name==version`.
+    pins: Vec<String>,
+}
+
+impl Tools {
+    /// Installs what is not installed yet, below this directory.
+    pub fn install(place: &Path) -> Tools {
+        let tools = Tools { python: install_python(place), node: install_node(place), pins: pins() };
+        for why in [&tools.python, &tools.node].into_iter().filter_map(|tool| tool.as_ref().err()) {
+            say(&format!("SKIPPED, cannot be installed: {why}"));
+        }
+        tools
+    }
+
+    /// What runs the program.
+    pub fn command(&self, program: &Program) -> Result<PathBuf, String> {
+        let tool = if is_python(program) { &self.python } else { &self.node };
+        tool.clone().map_err(|why| why.lines().last().unwrap_or_default().to_owned())
+    }
+
+    /// The name and the version of the program's SDK.
+    pub fn version(&self, program: &Program) -> String {
+        let Some(package) = program.package else { return "plain HTTP".to_owned() };
+        let kind = if is_python(program) { "PyPI" } else { "npm" };
+        let pin = |pin: &String| {
+            let (of, pinned) = pin.split_once(' ')?;
+            let (name, version) = pinned.split_once("==")?;
+            (of == kind && name == package).then(|| format!("{name} {version}"))
+        };
+        self.pins.iter().find_map(pin).unwrap_or_else(|| package.to_owned())
+    }
+}
+
+fn is_python(program: &Program) -> bool {
+    program.file.ends_with(".py")
+}
+
+fn pins() -> Vec<String> {
+    let read = |name: &str| std::fs::read_to_string(root().join("compat").join(name)).unwrap_or_default();
+    let python = read("requirements.txt").lines().map(|line| format!("PyPI {line}")).collect::<Vec<_>>();
+    let package: serde_json::Value = serde_json::from_str(&read("package.json")).unwrap_or_default();
+    let node = package["dependencies"].as_object().into_iter().flatten();
+    let node = node.map(|(name, version)| format!("npm {name}=={}", version.as_str().unwrap_or_default()));
+    python.into_iter().chain(node).collect()
+}
+
+fn install_python(place: &Path) -> Result<PathBuf, String> {
+    let (venv, wanted) = (place.join("venv"), root().join("compat/requirements.txt"));
+    let python = venv.join("bin/python");
+    once(&venv, &wanted, || {
+        bounded(Command::new("python3").args(["-m", "venv"]).arg(&venv), INSTALL_TIME)?;
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"];
+        let quick = ["--retries", "1", "--timeout", "10", "--requirement"];
+        bounded(Command::new(&python).args(pip).args(quick).arg(&wanted), INSTALL_TIME)
+    })?;
+    Ok(python)
+}
+
+fn install_node(place: &Path) -> Result<PathBuf, String> {
+    let (node, from) = (place.join("node"), root().join("compat"));
+    let lock = from.join("package-lock.json");
+    once(&node, &lock, || {
+        for name in ["package.json", "package-lock.json"] {
+            std::fs::copy(from.join(name), node.join(name)).map_err(text)?;
+        }
+        let npm = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries", "1"];
+        bounded(Command::new("npm").args(npm).current_dir(&node), INSTALL_TIME)
+    })?;
+    Ok("node".into())
+}
+
+/// Installs into an empty directory, unless what is in it was made from the same file.
+fn once(place: &Path, wanted: &Path, install: impl Fn() -> Result<String, String>) -> Result<(), String> {
+    let stamp = place.join("installed-from");
+    let wanted = std::fs::read(wanted).map_err(text)?;
+    if std::fs::read(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    let _ = std::fs::remove_dir_all(place);
+    std::fs::create_dir_all(place).map_err(text)?;
+    install()?;
+    std::fs::write(&stamp, wanted).map_err(text)
+}

@@ -1,0 +1,115 @@
+//! `cargo xtask compat`: programs with the providers' own SDKs, run twice: against a stand-in for the
+//! providers, and through the server, with only base URL and key changed. They must see the same, the
+//! stand-in must get the same, and every call must be in the books, once, with what it used.
+//!
+//! What cannot be installed is skipped, and said so.
+
+mod books;
+mod install;
+mod process;
+mod stand;
+
+use crate::{cargo, say};
+use install::Tools;
+use stand::{Place, Stand};
+use std::path::Path;
+
+/// A program under `compat/`.
+struct Program {
+    file: &'static str,
+    /// The package whose version is shown; none for plain HTTP.
+    package: Option<&'static str>,
+    /// The upstream that its refusals are asked of.
+    upstream: &'static str,
+    /// What an unknown key, a key that may not call models and a provider without a key are to it.
+    refusals: [&'static str; 3],
+}
+
+const OPENAI: [&str; 3] = ["AuthenticationError", "PermissionDeniedError", "InternalServerError"];
+const ANTHROPIC: [&str; 3] = ["AuthenticationError", "PermissionDeniedError", "ServiceUnavailableError"];
+
+const PROGRAMS: &[Program] = &[
+    Program { file: "openai_sdk.py", package: Some("openai"), upstream: "openai", refusals: OPENAI },
+    Program {
+        file: "anthropic_sdk.py",
+        package: Some("anthropic"),
+        upstream: "anthropic",
+        refusals: ANTHROPIC,
+    },
+    Program {
+        file: "google_sdk.py",
+        package: Some("google-genai"),
+        upstream: "google",
+        refusals: ["ClientError", "ClientError", "ServerError"],
+    },
+    Program {
+        file: "ollama_sdk.py",
+        package: Some("ollama"),
+        upstream: "ollama",
+        refusals: ["ResponseError", "ResponseError", ""],
+    },
+    Program { file: "openai_sdk.mjs", package: Some("openai"), upstream: "openai", refusals: OPENAI },
+    Program {
+        file: "anthropic_sdk.mjs",
+        package: Some("@anthropic-ai/sdk"),
+        upstream: "anthropic",
+        refusals: ANTHROPIC,
+    },
+    Program {
+        file: "agents.py",
+        package: None,
+        upstream: "openai",
+        refusals: ["invalid_api_key", "key_not_allowed", "not_configured"],
+    },
+];
+
+/// Runs every program whose SDK can be installed, and shows a table.
+pub fn run() -> Result<(), String> {
+    cargo(&["build", "--release", "--package", "tollbook"], &[])?;
+    cargo(&["build", "--release", "--package", "tollbook-testkit", "--example", "upstream"], &[])?;
+    let place = Place::new()?;
+    let tools = Tools::install(&place.root);
+    let mut rows = Vec::new();
+    let mut failed = 0;
+    for program in PROGRAMS {
+        let version = tools.version(program);
+        let outcome = match tools.command(program) {
+            Err(why) => format!("SKIPPED: {why}"),
+            Ok(command) => match check(program, &command, &place) {
+                Ok(seen) => format!("ok: {seen}"),
+                Err(error) => {
+                    failed += 1;
+                    say(&format!("{}: {error}\n", program.file));
+                    "FAILED".to_owned()
+                }
+            },
+        };
+        rows.push(format!("{:<18} {version:<26} {outcome}", program.file));
+    }
+    say(&rows.join("\n"));
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} programs do not work through the server")) }
+}
+
+/// One program on stands of its own: numbers begin anew, so answers are the same to the last token.
+fn check(program: &Program, command: &Path, place: &Place) -> Result<String, String> {
+    let mut stand = Stand::start(place)?;
+    let plain = stand.run(program, command, false)?;
+    let through = stand.run(program, command, true)?;
+    if plain != through {
+        let (plain, through) = first_difference(&plain, &through);
+        return Err(format!("it sees a difference\nwithout: {plain}\nwith:    {through}"));
+    }
+    let calls = books::check(&mut stand, &through)?;
+    stand.refuses(program, command)?;
+    Ok(format!("{} cases, {calls} calls in the books", through.lines().count()))
+}
+
+fn first_difference<'a>(one: &'a str, other: &'a str) -> (&'a str, &'a str) {
+    let (mut ones, mut others) = (one.lines(), other.lines());
+    loop {
+        match (ones.next(), others.next()) {
+            (Some(one), Some(other)) if one == other => {}
+            (one, other) => return (one.unwrap_or("nothing"), other.unwrap_or("nothing")),
+        }
+    }
+}
