@@ -13,10 +13,14 @@ const INPUT_PICOS: i128 = 2_000_000;
 const CACHED_PICOS: i128 = 500_000;
 const OUTPUT_PICOS: i128 = 8_000_000;
 
+/// How headers begin that are for gateways.
+const OURS: [&str; 4] = ["x-tollbook-", "x-litellm-", "helicone-", "x-portkey-"];
+
 /// Compares, and gives the number of calls.
 pub fn check(stand: &mut Stand, printed: &str) -> Result<usize, String> {
     let (direct, behind) = stand.served()?;
     same_requests(&direct, &behind)?;
+    nothing_leaked(&behind)?;
     let billed: Vec<&Value> = behind.iter().filter(|served| served["tokens"].is_object()).collect();
     let since = Instant::now();
     let calls = loop {
@@ -62,7 +66,23 @@ fn same_requests(direct: &[Value], behind: &[Value]) -> Result<(), String> {
     if direct == behind {
         return Ok(());
     }
-    Err(format!("the provider got\nwithout: {direct:#?}\nwith: {behind:#?}"))
+    let odd = direct.iter().zip(&behind).find(|(direct, behind)| direct != behind);
+    let (requests, through) = (direct.len(), behind.len());
+    Err(format!(
+        "the provider got {requests} requests without, {through} with the server; first other: {odd:?}"
+    ))
+}
+
+/// The provider sees its own key, and nothing that was meant for the server.
+fn nothing_leaked(behind: &[Value]) -> Result<(), String> {
+    for header in behind.iter().filter_map(|served| served["headers"].as_array()).flatten() {
+        let part = |nth: usize| header[nth].as_str().unwrap_or_default();
+        let is_ours = OURS.iter().any(|start| part(0).starts_with(start));
+        if is_ours || part(1).contains("tb_") {
+            return Err(format!("the provider got the header {}", part(0)));
+        }
+    }
+    Ok(())
 }
 
 /// What a call used and costs, as the stand-in told it.

@@ -30,8 +30,11 @@ impl Tools {
 
     /// What runs the program.
     pub fn command(&self, program: &Program) -> Result<PathBuf, String> {
+        if program.package.is_none() {
+            return Ok("python3".into());
+        }
         let tool = if is_python(program) { &self.python } else { &self.node };
-        tool.clone().map_err(|why| why.lines().last().unwrap_or_default().to_owned())
+        tool.clone().map_err(|_| "its SDK cannot be installed, see above".to_owned())
     }
 
     /// The name and the version of the program's SDK.
@@ -79,7 +82,16 @@ fn install_node(place: &Path) -> Result<PathBuf, String> {
         for name in ["package.json", "package-lock.json"] {
             std::fs::copy(from.join(name), node.join(name)).map_err(text)?;
         }
-        let npm = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries", "1"];
+        let npm = [
+            "ci",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--fetch-retries",
+            "1",
+            "--loglevel",
+            "error",
+        ];
         bounded(Command::new("npm").args(npm).current_dir(&node), INSTALL_TIME)
     })?;
     Ok("node".into())
