@@ -168,6 +168,25 @@ impl Ledger {
         result
     }
 
+    /// Where recording stopped for want of room: looks whether there is room again, and counts then
+    /// what passed unrecorded. Records look by themselves; without them somebody else has to, or who
+    /// waits for the ledger to be ready waits for ever. An error is that there still is none.
+    pub fn recover(&self) -> Result<(), LedgerError> {
+        let mut state = self.shared().lock();
+        let has_room = state.journal.room_bytes() > 0 || state.journal.has_spare();
+        if has_room && state.unrecorded.gap.is_none() {
+            return Ok(());
+        }
+        let now = self.shared().clock.now();
+        let mut staging = Staging { state: &mut state, cards: Vec::new(), gap: None, now };
+        let written = staging.gap_first(RECORD_BYTES_USUAL).and_then(|()| staging.state.journal.commit());
+        if written.is_err() {
+            staging.take_back();
+        }
+        self.shared().wake.notify_one();
+        written
+    }
+
     /// Writes down how many calls passed unrecorded, in the space kept for that if there is no other.
     pub(crate) fn note_gap(&self) -> Result<(), LedgerError> {
         let mut state = self.shared().lock();
@@ -184,6 +203,9 @@ impl Ledger {
         written
     }
 }
+
+/// Room that is looked for: most records fit in.
+const RECORD_BYTES_USUAL: usize = 4 * 1024;
 
 /// Records that have numbers and are not written yet, with what must be undone if they never are.
 struct Staging<'a> {

@@ -45,10 +45,9 @@ impl Index {
         Ok(())
     }
 
-    /// The records whose id has this key, oldest first.
-    pub(crate) fn records(self, connection: &Connection, id: &str) -> Result<Vec<i64>, StoreError> {
-        let key = local_key(id);
-        let (main, twins) = match self {
+    /// The statements for a key's first record and for its twins, oldest first.
+    const fn reading(self) -> (&'static str, &'static str) {
+        match self {
             Index::Identities => (
                 "SELECT seq FROM identities WHERE key = ?1",
                 "SELECT seq FROM identity_twins WHERE key = ?1 ORDER BY seq",
@@ -57,13 +56,45 @@ impl Index {
                 "SELECT seq FROM responses WHERE key = ?1",
                 "SELECT seq FROM response_twins WHERE key = ?1 ORDER BY seq",
             ),
-        };
-        let mut records: Vec<i64> = collect(connection, main, [key], |row| row.get(0).db())?;
+        }
+    }
+
+    /// The records whose id has this key, oldest first.
+    pub(crate) fn records(self, connection: &Connection, id: &str) -> Result<Vec<i64>, StoreError> {
+        let key = local_key(id);
+        let (first, twins) = self.reading();
+        let mut records: Vec<i64> = collect(connection, first, [key], |row| row.get(0).db())?;
         if !records.is_empty() {
             records.extend(collect(connection, twins, [key], |row| row.get::<_, i64>(0).db())?);
-            records.sort_unstable();
         }
         Ok(records)
+    }
+
+    /// What the oldest record with this key gives that gives anything. Twins are read one by one and
+    /// only as far as needed: a careless producer gives every call the same id.
+    fn find_map<T>(
+        self,
+        connection: &Connection,
+        id: &str,
+        mut look: impl FnMut(i64) -> Result<Option<T>, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let key = local_key(id);
+        let (first, twins) = self.reading();
+        let mut is_first = true;
+        for sql in [first, twins] {
+            let mut statement = connection.prepare_cached(sql).db()?;
+            let mut rows = statement.query([key]).db()?;
+            while let Some(row) = rows.next().db()? {
+                if let Some(found) = look(row.get(0).db()?)? {
+                    return Ok(Some(found));
+                }
+                is_first = false;
+            }
+            if is_first {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a record can be found by an id.
@@ -187,7 +218,7 @@ pub(crate) fn find(
     shelves: &mut Shelves,
     identity: &IdentityRef<'_>,
 ) -> Result<Option<Known>, StoreError> {
-    for seq in Index::Identities.records(connection, identity.id)? {
+    Index::Identities.find_map(connection, identity.id, |seq| {
         let content = with_row(connection, seq, |row| {
             if !row.has_id(identity.id) || !row.is_of(connection, shelves, identity)? {
                 return Ok(None);
@@ -195,17 +226,14 @@ pub(crate) fn find(
             row.content(connection, shelves).map(Some)
         })?;
         match content {
-            Some(Some(content)) => return Ok(Some(Known { entry: seq_of(seq)?, content, joined: false })),
-            Some(None) => {}
+            Some(Some(content)) => Ok(Some(Known { entry: seq_of(seq)?, content, joined: false })),
+            Some(None) => Ok(None),
             None => {
                 let join = join_at(connection, seq)?.filter(|join| *identity == (&join.identity).into());
-                if let Some(join) = join {
-                    return Ok(Some(Known { entry: join.entry, content: join.content, joined: true }));
-                }
+                Ok(join.map(|join| Known { entry: join.entry, content: join.content, joined: true }))
             }
         }
-    }
-    Ok(None)
+    })
 }
 
 /// The first entry with a response key, with its source.
@@ -214,14 +242,14 @@ fn find_response(
     shelves: &mut Shelves,
     key: &ResponseRef<'_>,
 ) -> Result<Option<(Seq, String)>, StoreError> {
-    for seq in Index::Responses.records(connection, key.response_id)? {
+    Index::Responses.find_map(connection, key.response_id, |seq| {
         let source = with_row(connection, seq, |row| {
             let event = row.entry(connection, shelves)?.event;
             Ok((ResponseRef::of(&event).as_ref() == Some(key)).then_some(event.source))
         })?;
-        if let Some(Some(source)) = source {
-            return Ok(Some((seq_of(seq)?, source)));
+        match source {
+            Some(Some(source)) => Ok(Some((seq_of(seq)?, source))),
+            _ => Ok(None),
         }
-    }
-    Ok(None)
+    })
 }

@@ -19,7 +19,7 @@ use tollbook_types::{Clock, Evidence, TimeRange, Timestamp};
 /// Calls that one question to the store asks for.
 const PAGE: usize = 500;
 /// How often --follow looks for new calls.
-const FOLLOW_EVERY: Duration = Duration::from_millis(500);
+const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 
 pub fn run(args: &CallsArgs, config: &Config, out: &mut Out) -> Result<Exit, Failure> {
     let period =

@@ -96,6 +96,8 @@ impl ControlPlane {
                         if let fatal @ Health::Fatal(_) = ledger.health() {
                             return fatal;
                         }
+                        // Without room still: it is looked again with the next tick.
+                        let _ = ledger.recover();
                     }
                 }
             };
