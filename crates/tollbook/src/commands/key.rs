@@ -35,6 +35,9 @@ pub fn run(command: &KeyCommand, config: &Config, out: &mut Out) -> Result<Exit,
         KeyCommand::Revoke(args) => {
             check_id(&args.id)?;
             with_holder(config, out, |holder| holder.revoke(&args.id))?;
+            if out.json {
+                out.json(&json!({"id": args.id, "revoked": true}))?;
+            }
             out.note("it opens nothing any more");
         }
         KeyCommand::Rotate(args) => {
