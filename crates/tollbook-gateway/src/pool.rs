@@ -16,6 +16,9 @@ use tokio::time::Instant;
 
 /// Connections to one upstream that are kept while nothing is asked over them.
 const KEPT_MAX: usize = 1_024;
+/// What is read ahead of an answer, and the most that its head may be: a caller that takes nothing
+/// must not make it grow.
+const BUFFER_BYTES_MAX: usize = 32 * 1024;
 /// An upstream is asked whether it is still there when nothing has come over HTTP/2 for so long.
 const PING_AFTER: Duration = Duration::from_secs(20);
 
@@ -162,7 +165,8 @@ impl Lane {
 }
 
 async fn one(line: Line) -> Result<Sender, DialError> {
-    let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(line)).await?;
+    let (sender, connection) =
+        http1::Builder::new().max_buf_size(BUFFER_BYTES_MAX).handshake(TokioIo::new(line)).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection to an upstream ended");
