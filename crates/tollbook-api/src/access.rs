@@ -25,6 +25,13 @@ pub enum Access {
     Roles(&'static [Role]),
 }
 
+/// Who reads the books: viewers all of them, members what is theirs.
+pub const READERS: Access = Access::Roles(&[Role::Viewer, Role::Member]);
+/// Who tells of calls.
+pub const SENDERS: Access = Access::Roles(&[Role::Ingest]);
+/// Admins alone.
+pub const ADMINS: Access = Access::Roles(&[]);
+
 /// Whose request it is. A route that needs a key always has one of these among its extensions.
 #[derive(Clone, Debug)]
 pub struct Caller(pub Arc<Key>);

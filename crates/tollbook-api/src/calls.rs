@@ -1,15 +1,16 @@
 //! `GET /api/v1/calls`, one call, and why it costs what it costs.
 
-use crate::access::{Caller, Scope};
+use crate::access::{Caller, READERS, Scope};
 use crate::params::{Params, invalid};
 use crate::problem::Problem;
 use crate::question;
+use crate::routes::{Route, route};
 use crate::shared::Shared;
 use crate::wire::{self, CallView, Explanation};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use data_encoding::BASE64URL_NOPAD;
-use http::{StatusCode, Uri};
+use http::{Method, StatusCode, Uri};
 use serde::Serialize;
 use std::sync::Arc;
 use tollbook_store::{CallsCursor, CallsOrder, CallsQuery, Store, StoreError, StoredCall};
@@ -20,6 +21,15 @@ const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 1_000;
 /// The first byte of a cursor: its form.
 const CURSOR_FORM: u8 = 1;
+
+/// Its routes.
+pub fn routes() -> Vec<Route> {
+    vec![
+        route(Method::GET, "/api/v1/calls", READERS, list),
+        route(Method::GET, "/api/v1/calls/{id}", READERS, one),
+        route(Method::GET, "/api/v1/calls/{id}/explain", READERS, explain),
+    ]
+}
 
 /// A page of calls.
 #[derive(Serialize)]

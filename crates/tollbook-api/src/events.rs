@@ -1,14 +1,15 @@
 //! `POST /api/v1/events`: calls made elsewhere. What is acknowledged is durable and in every sum.
 
-use crate::access::Caller;
+use crate::access::{Caller, SENDERS};
 use crate::body::{self, Encoding};
 use crate::metrics::Ingest;
 use crate::problem::{Fault, Problem};
+use crate::routes::{Route, route};
 use crate::shared::Shared;
 use axum::body::Body;
 use axum::extract::State;
 use axum::{Extension, Json};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -88,6 +89,11 @@ struct Verdict {
     cost_usd: Option<Option<Money>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     total_tokens: Option<u64>,
+}
+
+/// Its routes.
+pub fn routes() -> Vec<Route> {
+    vec![route(Method::POST, "/api/v1/events", SENDERS, post)]
 }
 
 /// Records what the body says.

@@ -1,24 +1,36 @@
 //! `/api/v1/keys`: making keys, listing them, ending them.
 
+use crate::access::ADMINS;
 use crate::body::{self, Encoding};
-use crate::problem::{Fault, Problem};
+use crate::object::Object;
+use crate::problem::Problem;
 use crate::question;
+use crate::routes::{Route, route};
 use crate::shared::Shared;
 use crate::wire::KeyView;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
-use http::{HeaderMap, StatusCode, header};
-use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use http::{HeaderMap, Method, StatusCode, header};
+use serde_json::json;
 use std::sync::Arc;
 use tollbook_ledger::NewKey;
-use tollbook_types::{Attribution, Timestamp, parse_instant};
-use tollbook_usage::import::{self, code};
+use tollbook_types::{Attribution, Timestamp};
+use tollbook_usage::import::code;
 
 /// A key's text is for its owner, not for caches.
 const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+
+/// Its routes.
+pub fn routes() -> Vec<Route> {
+    vec![
+        route(Method::GET, "/api/v1/keys", ADMINS, list),
+        route(Method::POST, "/api/v1/keys", ADMINS, create),
+        route(Method::DELETE, "/api/v1/keys/{id}", ADMINS, revoke),
+        route(Method::POST, "/api/v1/keys/{id}/rotate", ADMINS, rotate),
+    ]
+}
 
 /// Makes a key; its text is in this answer and in no other.
 pub async fn create(
@@ -66,14 +78,7 @@ pub async fn rotate(
 
 /// Reads what key is asked for; everything that is wrong is told at once.
 fn read(text: &[u8], now: Timestamp) -> Result<NewKey, Problem> {
-    let value = tollbook_types::json::parse(text).map_err(|error| {
-        let problem = import::Problem::of_json(&error, text);
-        Problem::bad_request(problem.code, problem.detail)
-    })?;
-    let Value::Object(members) = value else {
-        return Err(Problem::bad_request(code::JSON_INVALID, "the body is an object"));
-    };
-    let mut reader = Reader { members, faults: Vec::new() };
+    let mut reader = Object::read(text)?;
     let name = reader.text("name");
     let told_roles = reader.text("role");
     let mut binding = Attribution {
@@ -106,81 +111,4 @@ fn read(text: &[u8], now: Timestamp) -> Result<NewKey, Problem> {
     });
     reader.finish()?;
     Ok(NewKey { name, roles, binding, expires_at })
-}
-
-/// The members of an object, taken out one by one.
-struct Reader {
-    members: Map<String, Value>,
-    faults: Vec<Fault>,
-}
-
-impl Reader {
-    fn fault(&mut self, name: &str, code: &'static str, detail: &str) {
-        let pointer = Some(format!("/{name}"));
-        self.faults.push(Fault { pointer, code, detail: detail.to_owned() });
-    }
-
-    fn missing(&mut self, name: &str) {
-        let pointer = format!("/{name}");
-        if self.faults.iter().all(|fault| fault.pointer.as_deref() != Some(pointer.as_str())) {
-            self.fault(name, code::FIELD_MISSING, "has to be there");
-        }
-    }
-
-    fn text(&mut self, name: &str) -> Option<String> {
-        match self.members.remove(name)? {
-            Value::Null => None,
-            Value::String(text) => Some(text),
-            _ => {
-                self.fault(name, code::FIELD_INVALID, "must be a text");
-                None
-            }
-        }
-    }
-
-    fn tags(&mut self) -> BTreeMap<String, String> {
-        let told = match self.members.remove("tags") {
-            None | Some(Value::Null) => Map::new(),
-            Some(Value::Object(tags)) => tags,
-            Some(_) => {
-                self.fault("tags", code::FIELD_INVALID, "must be an object of texts");
-                Map::new()
-            }
-        };
-        let mut tags = BTreeMap::new();
-        for (name, value) in told {
-            match value {
-                Value::String(text) => drop(tags.insert(name, text)),
-                _ => self.fault("tags", code::FIELD_INVALID, "must be an object of texts"),
-            }
-        }
-        tags
-    }
-
-    fn instant(&mut self, name: &str, now: Timestamp) -> Option<Timestamp> {
-        let text = self.text(name)?;
-        match parse_instant(&text) {
-            Ok(at) if at > now => Some(at),
-            Ok(_) => {
-                self.fault(name, code::FIELD_INVALID, "must lie ahead");
-                None
-            }
-            Err(detail) => {
-                self.fault(name, code::TIMESTAMP_INVALID, &detail);
-                None
-            }
-        }
-    }
-
-    fn finish(mut self) -> Result<(), Problem> {
-        let unknown: Vec<String> = self.members.keys().map(|name| name.chars().take(64).collect()).collect();
-        for name in unknown {
-            self.fault(&name, code::UNKNOWN_MEMBER, "is not known");
-        }
-        let Some(first) = self.faults.first() else { return Ok(()) };
-        let place = first.pointer.as_deref().unwrap_or_default();
-        let problem =
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, first.code, format!("{place} {}", first.detail));
-        Err(Problem { errors: self.faults, ..problem })
-    }
 }

@@ -10,6 +10,7 @@ mod calls;
 mod events;
 mod keys;
 pub mod metrics;
+mod object;
 mod params;
 mod probes;
 mod problem;

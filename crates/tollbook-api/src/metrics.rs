@@ -3,6 +3,8 @@
 //! The text is written here, without a float: counts are whole numbers and durations are decimal
 //! text, so what is shown is what was counted. Money is for the books, not for graphs.
 
+use crate::access::Access;
+use crate::routes::{Route, route};
 use crate::shared::Shared;
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -15,6 +17,11 @@ use tollbook_ledger::{Health, Status};
 
 /// What the text is.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Its routes.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![route(Method::GET, "/metrics", Access::Metrics, show)]
+}
 
 /// Somebody else's figures, shown beside the API's own.
 pub trait Figures: Send + Sync {

@@ -1,13 +1,22 @@
 //! `/healthz` and `/readyz`: whether the process lives, and whether it records.
 
-use crate::access::Caller;
+use crate::access::{Access, Caller};
+use crate::routes::{Route, route};
 use crate::shared::Shared;
 use axum::extract::State;
 use axum::{Extension, Json};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tollbook_ledger::Health;
+
+/// Its routes.
+pub fn routes() -> Vec<Route> {
+    vec![
+        route(Method::GET, "/healthz", Access::Anyone, health),
+        route(Method::GET, "/readyz", Access::Anyone, ready),
+    ]
+}
 
 /// The process lives: it answers.
 pub async fn health() -> Json<Value> {

@@ -13,17 +13,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::sync::Arc;
-use tollbook_types::Role;
 
 /// The header that carries a request's id, both ways.
 const REQUEST_ID: &str = "x-request-id";
 /// A longer id of the caller's own is not taken over.
 const REQUEST_ID_BYTES_MAX: usize = 128;
-
-/// Who reads the books: viewers all of them, members what is theirs.
-const READERS: Access = Access::Roles(&[Role::Viewer, Role::Member]);
-const SENDERS: Access = Access::Roles(&[Role::Ingest]);
-const ADMINS: Access = Access::Roles(&[]);
 
 /// A route as others see it.
 #[derive(Clone, Debug)]
@@ -36,30 +30,21 @@ pub struct Listed {
     pub access: Access,
 }
 
-struct Route {
+/// A route: what it is, who may use it, and what answers.
+pub struct Route {
     listed: Listed,
     handler: MethodRouter<Arc<Shared>>,
 }
 
-/// Everything that there is. A route cannot be without a word on who may use it.
+/// Everything that there is: each module has its own routes.
 fn all() -> Vec<Route> {
-    vec![
-        route(Method::POST, "/api/v1/events", SENDERS, events::post),
-        route(Method::GET, "/api/v1/calls", READERS, calls::list),
-        route(Method::GET, "/api/v1/calls/{id}", READERS, calls::one),
-        route(Method::GET, "/api/v1/calls/{id}/explain", READERS, calls::explain),
-        route(Method::GET, "/api/v1/usage", READERS, usage::report),
-        route(Method::GET, "/api/v1/keys", ADMINS, keys::list),
-        route(Method::POST, "/api/v1/keys", ADMINS, keys::create),
-        route(Method::DELETE, "/api/v1/keys/{id}", ADMINS, keys::revoke),
-        route(Method::POST, "/api/v1/keys/{id}/rotate", ADMINS, keys::rotate),
-        route(Method::GET, "/healthz", Access::Anyone, probes::health),
-        route(Method::GET, "/readyz", Access::Anyone, probes::ready),
-        route(Method::GET, "/metrics", Access::Metrics, metrics::show),
-    ]
+    let modules =
+        [events::routes, calls::routes, usage::routes, keys::routes, probes::routes, metrics::routes];
+    modules.into_iter().flat_map(|routes| routes()).collect()
 }
 
-fn route<T: 'static>(
+/// A route. None can be without a word on who may use it.
+pub fn route<T: 'static>(
     method: Method,
     path: &'static str,
     access: Access,
@@ -67,6 +52,8 @@ fn route<T: 'static>(
 ) -> Route {
     let filter = match method {
         Method::POST => MethodFilter::POST,
+        Method::PUT => MethodFilter::PUT,
+        Method::PATCH => MethodFilter::PATCH,
         Method::DELETE => MethodFilter::DELETE,
         _ => MethodFilter::GET,
     };

@@ -1,21 +1,27 @@
 //! `GET /api/v1/usage`: how much, by what, over time.
 
-use crate::access::Caller;
+use crate::access::{Caller, READERS};
 use crate::params::{Params, invalid};
 use crate::problem::Problem;
 use crate::question;
+use crate::routes::{Route, route};
 use crate::shared::Shared;
 use crate::wire::ReportView;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::{Uri, header};
+use http::{Method, Uri, header};
 use std::sync::Arc;
 use tollbook_store::{Dimension, Interval, UsageQuery, View};
 use tollbook_types::parse_instant;
 
 /// Days that are looked at when nothing is said.
 const DAYS_DEFAULT: u32 = 7;
+
+/// Its routes.
+pub fn routes() -> Vec<Route> {
+    vec![route(Method::GET, "/api/v1/usage", READERS, report)]
+}
 
 /// Sums calls.
 pub async fn report(

@@ -29,7 +29,7 @@ impl Client {
         let failed = |what: &str| Failure::new(format!("the server at {} {what}", self.0.url));
         let Some(address) = self.0.url.strip_prefix("http://") else {
             return Err(failed("speaks TLS, which this command does not")
-                .hint("use its API with an admin key: see docs/reference/api.md"));
+                .hint("use its API with an admin key: see docs/reference/api/README.md"));
         };
         let answer = exchange(address, &self.request(method, address, path, body))
             .map_err(|error| failed(&format!("does not answer: {error}")))?;

@@ -1,11 +1,15 @@
 //! `POST /api/v1/events`: what is taken, and every bad input with its answer.
 
+use crate::matrix::Row;
 use crate::rig::{NOW, Rig, bound, event, request};
 use axum::body::Body;
 use http::Method;
 use serde_json::{Value, json};
 use std::io::Write;
 use tollbook_types::{Clock, Role};
+
+/// Who may use its routes.
+pub const ROWS: &[Row] = &[("POST", "/api/v1/events", [401, 200, 403, 403, 200, 403])];
 
 const PATH: &str = "/api/v1/events";
 

@@ -1,9 +1,18 @@
 //! Keys over HTTP: made once, listed without their text, ended at once.
 
+use crate::matrix::Row;
 use crate::rig::{Rig, event};
 use http::Method;
 use serde_json::{Value, json};
 use std::path::Path;
+
+/// Who may use its routes.
+pub const ROWS: &[Row] = &[
+    ("GET", "/api/v1/keys", [401, 200, 403, 403, 403, 403]),
+    ("POST", "/api/v1/keys", [401, 422, 403, 403, 403, 403]),
+    ("DELETE", "/api/v1/keys/{id}", [401, 404, 403, 403, 403, 403]),
+    ("POST", "/api/v1/keys/{id}/rotate", [401, 404, 403, 403, 403, 403]),
+];
 
 const PATH: &str = "/api/v1/keys";
 

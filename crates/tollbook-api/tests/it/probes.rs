@@ -1,5 +1,6 @@
 //! Probes and metrics.
 
+use crate::matrix::Row;
 use crate::rig::{Rig, event, request};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -7,6 +8,13 @@ use http::Method;
 use serde_json::json;
 use std::net::SocketAddr;
 use tollbook_api::Options;
+
+/// Who may use its routes.
+pub const ROWS: &[Row] = &[
+    ("GET", "/healthz", [200, 200, 200, 200, 200, 200]),
+    ("GET", "/readyz", [200, 200, 200, 200, 200, 200]),
+    ("GET", "/metrics", [401, 200, 403, 403, 403, 200]),
+];
 
 #[test]
 fn probes_say_that_all_is_well() {

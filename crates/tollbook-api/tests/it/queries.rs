@@ -1,8 +1,17 @@
 //! Reading: calls, one call, its explanation, sums, and what each caller sees of them.
 
+use crate::matrix::Row;
 use crate::rig::{Rig, bound, event};
 use serde_json::{Value, json};
 use tollbook_types::Role;
+
+/// Who may use its routes.
+pub const ROWS: &[Row] = &[
+    ("GET", "/api/v1/calls", [401, 200, 200, 403, 403, 200]),
+    ("GET", "/api/v1/calls/{id}", [401, 200, 404, 403, 403, 200]),
+    ("GET", "/api/v1/calls/{id}/explain", [401, 200, 404, 403, 403, 200]),
+    ("GET", "/api/v1/usage", [401, 200, 200, 403, 403, 200]),
+];
 
 fn ids(answer: &Value) -> Vec<&str> {
     answer["data"].as_array().unwrap().iter().map(|call| call["id"].as_str().unwrap()).collect()

@@ -1,0 +1,104 @@
+//! A request's body that is one small object: its members are taken out one by one, and everything that
+//! is wrong with them is told at once. It must never know what the members are for.
+
+use crate::problem::{Fault, Problem};
+use http::StatusCode;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use tollbook_types::{Timestamp, parse_instant};
+use tollbook_usage::import::{self, code};
+
+/// The members of an object, taken out one by one.
+pub struct Object {
+    members: Map<String, Value>,
+    faults: Vec<Fault>,
+}
+
+impl Object {
+    /// The object that a body is.
+    pub fn read(text: &[u8]) -> Result<Object, Problem> {
+        let value = tollbook_types::json::parse(text).map_err(|error| {
+            let problem = import::Problem::of_json(&error, text);
+            Problem::bad_request(problem.code, problem.detail)
+        })?;
+        let Value::Object(members) = value else {
+            return Err(Problem::bad_request(code::JSON_INVALID, "the body is an object"));
+        };
+        Ok(Object { members, faults: Vec::new() })
+    }
+
+    /// Notes what is wrong with a member.
+    pub fn fault(&mut self, name: &str, code: &'static str, detail: &str) {
+        let pointer = Some(format!("/{name}"));
+        self.faults.push(Fault { pointer, code, detail: detail.to_owned() });
+    }
+
+    /// Notes that a member has to be there, unless something else is wrong with it.
+    pub fn missing(&mut self, name: &str) {
+        let pointer = format!("/{name}");
+        if self.faults.iter().all(|fault| fault.pointer.as_deref() != Some(pointer.as_str())) {
+            self.fault(name, code::FIELD_MISSING, "has to be there");
+        }
+    }
+
+    /// Takes out a text; absent and null are the same.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        match self.members.remove(name)? {
+            Value::Null => None,
+            Value::String(text) => Some(text),
+            _ => {
+                self.fault(name, code::FIELD_INVALID, "must be a text");
+                None
+            }
+        }
+    }
+
+    /// Takes out `tags`, an object of texts.
+    pub fn tags(&mut self) -> BTreeMap<String, String> {
+        let told = match self.members.remove("tags") {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(tags)) => tags,
+            Some(_) => {
+                self.fault("tags", code::FIELD_INVALID, "must be an object of texts");
+                Map::new()
+            }
+        };
+        let mut tags = BTreeMap::new();
+        for (name, value) in told {
+            match value {
+                Value::String(text) => drop(tags.insert(name, text)),
+                _ => self.fault("tags", code::FIELD_INVALID, "must be an object of texts"),
+            }
+        }
+        tags
+    }
+
+    /// Takes out an instant that lies ahead.
+    pub fn instant(&mut self, name: &str, now: Timestamp) -> Option<Timestamp> {
+        let text = self.text(name)?;
+        match parse_instant(&text) {
+            Ok(at) if at > now => Some(at),
+            Ok(_) => {
+                self.fault(name, code::FIELD_INVALID, "must lie ahead");
+                None
+            }
+            Err(detail) => {
+                self.fault(name, code::TIMESTAMP_INVALID, &detail);
+                None
+            }
+        }
+    }
+
+    /// Everything that is wrong, at once: members that nobody took out, too.
+    pub fn finish(mut self) -> Result<(), Problem> {
+        let unknown: Vec<String> = self.members.keys().map(|name| name.chars().take(64).collect()).collect();
+        for name in unknown {
+            self.fault(&name, code::UNKNOWN_MEMBER, "is not known");
+        }
+        let Some(first) = self.faults.first() else { return Ok(()) };
+        let place = first.pointer.as_deref().unwrap_or_default();
+        let problem =
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, first.code, format!("{place} {}", first.detail));
+        Err(Problem { errors: self.faults, ..problem })
+    }
+}
