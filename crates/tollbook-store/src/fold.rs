@@ -73,23 +73,13 @@ pub fn dimension_value<'a>(
     state: &'a State,
     model: &'a str,
 ) -> Option<&'a str> {
-    let who = &state.attribution;
     match dimension {
-        Dimension::Project => who.project.as_deref(),
-        Dimension::Customer => who.customer.as_deref(),
-        Dimension::User => who.user.as_deref(),
-        Dimension::Agent => who.agent.as_deref(),
-        Dimension::AgentName => who.agent_name.as_deref(),
-        Dimension::Operation => who.operation.as_deref(),
-        Dimension::OperationId => who.operation_id.as_deref(),
-        Dimension::Session => who.session.as_deref(),
-        Dimension::Key => who.key.as_deref(),
         Dimension::Provider => Some(&event.provider),
         Dimension::Model => Some(model),
         Dimension::Status => Some(event.status.name()),
         Dimension::Source => Some(&event.source),
         Dimension::Evidence => Some(state.evidence.name()),
-        Dimension::Tag(key) => who.tags.get(key).map(String::as_str),
+        of_account => of_account.on_account(&state.attribution),
     }
 }
 

@@ -6,8 +6,10 @@
 //! its shape serialises, so a member is only ever added (optional, skipped when absent), never renamed.
 
 mod attribution;
+mod calendar;
 mod card;
 mod digest;
+mod dimension;
 mod entry;
 mod event;
 pub mod json;
@@ -21,8 +23,10 @@ mod time;
 mod usage;
 
 pub use attribution::Attribution;
+pub use calendar::{Period, Zone};
 pub use card::{CardId, CardRate, CostLine, RateCard, RateStep};
 pub use digest::Digest;
+pub use dimension::Dimension;
 pub use entry::{Adjustment, CostBasis, Entry, LegRating, OpenCall, Rating, Seq};
 pub use event::{CacheHit, Conditions, Content, Event, FreeReason, Identity, ResponseKey, Status};
 pub use key::{KEY_START, Key, Role};
