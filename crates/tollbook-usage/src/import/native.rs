@@ -11,7 +11,9 @@ use crate::reader::ResponseHead;
 use crate::reading::Reading;
 use crate::request::Request;
 use serde_json::{Map, Value};
-use tollbook_types::limits::{ID_BYTES_MAX, METADATA_BYTES_MAX, NAME_BYTES_MAX, TAGS_MAX};
+use tollbook_types::limits::{
+    ID_BYTES_MAX, JSON_TREE_BYTES_MAX, METADATA_BYTES_MAX, NAME_BYTES_MAX, TAGS_MAX,
+};
 use tollbook_types::{
     Attribution, CacheHit, Conditions, Content, Event, Evidence, FreeReason, Meters, Money, ProviderCost,
     Status, Timestamp, Usage, canonical_provider, floor_to_micros, json, parse_instant,
@@ -71,7 +73,7 @@ const COST_USD_MAX: i128 = 1_000_000_000;
 /// assert_eq!(problems[0].detail, "is not known; did you mean input_tokens?");
 /// ```
 pub fn parse_event(json: &[u8], ctx: &Context<'_>) -> Result<Event, Vec<Problem>> {
-    match json::parse(json) {
+    match json::parse_within(json, JSON_TREE_BYTES_MAX) {
         Ok(value) => parse_value(&value, ctx),
         Err(error) => Err(vec![Problem::of_json(&error, json)]),
     }

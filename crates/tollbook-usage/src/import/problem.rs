@@ -10,6 +10,8 @@ pub mod code {
     pub const JSON_INVALID: &str = "json_invalid";
     /// Nested beyond the bound.
     pub const JSON_TOO_DEEP: &str = "json_too_deep";
+    /// More values than are held in memory.
+    pub const JSON_TOO_LARGE: &str = "json_too_large";
     /// A member stands twice in an object.
     pub const JSON_DUPLICATE_KEY: &str = "json_duplicate_key";
     /// Not UTF-8.
@@ -39,6 +41,7 @@ pub mod code {
     pub const ALL: &[&str] = &[
         JSON_INVALID,
         JSON_TOO_DEEP,
+        JSON_TOO_LARGE,
         JSON_DUPLICATE_KEY,
         NOT_UTF8,
         LINE_TOO_LONG,
@@ -89,6 +92,7 @@ impl Problem {
             self.code,
             code::JSON_INVALID
                 | code::JSON_TOO_DEEP
+                | code::JSON_TOO_LARGE
                 | code::JSON_DUPLICATE_KEY
                 | code::NOT_UTF8
                 | code::LINE_TOO_LONG
@@ -107,6 +111,8 @@ impl Problem {
             (code::JSON_DUPLICATE_KEY, "a member stands twice in one object")
         } else if said.starts_with("nested too deeply") || said.starts_with("recursion limit") {
             (code::JSON_TOO_DEEP, "nested too deeply")
+        } else if said.starts_with("too many values") {
+            (code::JSON_TOO_LARGE, "too many values; send a long response as a text")
         } else if text.starts_with(b"\xef\xbb\xbf") {
             (code::JSON_INVALID, "starts with a byte order mark; leave it out")
         } else if error.is_data() {
