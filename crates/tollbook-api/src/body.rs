@@ -4,7 +4,6 @@ use crate::problem::Problem;
 use axum::body::Body;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
-use std::borrow::Cow;
 use std::io::Read;
 
 /// A body, both as it comes and decoded, in bytes.
@@ -70,27 +69,27 @@ pub async fn read(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, Proble
     Ok(bytes)
 }
 
-/// The body as text would be read from it.
-pub fn decode(encoding: Encoding, bytes: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
+/// The body as text would be read from it. What came encoded is given up.
+pub fn decode(encoding: Encoding, bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
     let broken =
-        || Problem::bad_request("encoding_invalid", "the body is not what its content-encoding says");
+        |_| Problem::bad_request("encoding_invalid", "the body is not what its content-encoding says");
     let reader: Box<dyn Read + '_> = match encoding {
-        Encoding::Identity => return Ok(Cow::Borrowed(bytes)),
-        Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+        Encoding::Identity => return Ok(bytes),
+        Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes.as_slice())),
         Encoding::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(|_| broken())?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| broken())?;
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes.as_slice()).map_err(broken)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(broken)?;
             Box::new(decoder)
         }
     };
     let max = BODY_BYTES_MAX.min(bytes.len().saturating_mul(RATIO_MAX).saturating_add(SLACK_BYTES));
     let mut text = Vec::new();
     // One byte more than may be tells the two cases apart.
-    reader.take(max as u64 + 1).read_to_end(&mut text).map_err(|_| broken())?;
+    reader.take(max as u64 + 1).read_to_end(&mut text).map_err(broken)?;
     if text.len() > max {
         return Err(too_large());
     }
-    Ok(Cow::Owned(text))
+    Ok(text)
 }
 
 fn too_large() -> Problem {

@@ -2,20 +2,24 @@
 
 use crate::access::{Caller, SENDERS};
 use crate::body::{self, Encoding};
+use crate::cloudevents;
 use crate::metrics::Ingest;
 use crate::problem::{Fault, Problem};
 use crate::routes::{Route, route};
 use crate::shared::Shared;
 use axum::body::Body;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 use tollbook_ledger::{Ledger, Outcome};
 use tollbook_store::StoreError;
-use tollbook_types::{CostBasis, Event, Key, Money, Role, Seq, Timestamp, json, limits::BATCH_EVENTS_MAX};
+use tollbook_types::json::{self, Items};
+use tollbook_types::limits::{BATCH_EVENTS_MAX, JSON_TREE_BYTES_MAX};
+use tollbook_types::{CostBasis, Event, Key, Money, Role, Seq, Timestamp};
 use tollbook_usage::import::{self, Context, Window, code, native};
 
 /// Where events from here come in.
@@ -23,16 +27,24 @@ const SOURCE: &str = "api";
 /// How far from the present an event may be. An admin's may be of any past.
 const WINDOW: Window = Window { past_seconds: 35 * 86_400, future_seconds: 5 * 60 };
 
+/// The preference of callers who need no summary.
+const RETURN_MINIMAL: &str = "return=minimal";
 /// The code of another content under a known id.
 const ID_CONFLICT: &str = "id_conflict";
 
-/// How several events stand in one body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How events stand in a request. An object with the member `specversion` is a CloudEvent in any of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Form {
     /// One object, or an array of them.
     Json,
     /// One object a line.
     Lines,
+    /// One CloudEvent.
+    CloudEvent,
+    /// An array of CloudEvents.
+    CloudEvents,
+    /// One CloudEvent whose attributes are headers; the body is its data.
+    Binary(Map<String, Value>),
 }
 
 /// One event of a request.
@@ -102,33 +114,72 @@ pub async fn post(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Answer>, Problem> {
-    let (form, encoding) = (form(&headers)?, Encoding::of(&headers)?);
+) -> Result<Response, Problem> {
+    let (form, encoding) = (Form::of(&headers)?, Encoding::of(&headers)?);
     let bytes = body::read(&headers, body).await?;
     let now = shared.clock.now();
     let answer = shared
         .write(move |ledger| {
-            let text = body::decode(encoding, &bytes)?;
+            let text = body::decode(encoding, bytes)?;
             take(ledger, &caller.0, form, &text, now)
         })
         .await?;
     shared.counts.ingested(Ingest::New, answer.accepted);
     shared.counts.ingested(Ingest::Duplicate, answer.duplicates);
     shared.counts.ingested(Ingest::Rejected, answer.rejected.len() as u64);
-    Ok(Json(answer))
+    if answer.rejected.is_empty() && wants_minimal(&headers) {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        response.headers_mut().insert("preference-applied", HeaderValue::from_static(RETURN_MINIMAL));
+        return Ok(response);
+    }
+    Ok(Json(answer).into_response())
 }
 
-fn form(headers: &HeaderMap) -> Result<Form, Problem> {
-    let Some(told) = headers.get(header::CONTENT_TYPE) else { return Ok(Form::Json) };
-    let name = told.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-    match name.trim().to_ascii_lowercase().as_str() {
-        "application/json" => Ok(Form::Json),
-        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Form::Lines),
-        _ => Err(Problem::new(
+/// Whether the caller prefers not to be told what went as it should.
+fn wants_minimal(headers: &HeaderMap) -> bool {
+    let told = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = told.flat_map(|value| value.split(','));
+    preferences.any(|preference| preference.trim().eq_ignore_ascii_case(RETURN_MINIMAL))
+}
+
+impl Form {
+    fn of(headers: &HeaderMap) -> Result<Form, Problem> {
+        let told = headers.get(header::CONTENT_TYPE);
+        let told = told.map_or("application/json", |told| told.to_str().unwrap_or_default());
+        let name = told.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match name.as_str() {
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Form::Lines),
+            "application/cloudevents+json" => Ok(Form::CloudEvent),
+            "application/cloudevents-batch+json" => Ok(Form::CloudEvents),
+            _ if cloudevents::is_json(&name) => {
+                let attributes = cloudevents::attributes(headers);
+                let attributes = attributes.map_err(|problem| Problem::of_input(vec![problem]))?;
+                match attributes {
+                    Some(attributes) => Ok(Form::Binary(attributes)),
+                    None if name == "application/json" => Ok(Form::Json),
+                    None => Err(Form::unknown()),
+                }
+            }
+            _ => Err(Form::unknown()),
+        }
+    }
+
+    /// What the body has to be.
+    fn expected(&self) -> &'static str {
+        match self {
+            Form::CloudEvent => "the body is a CloudEvent; several are application/cloudevents-batch+json",
+            Form::CloudEvents => "the body is an array of CloudEvents",
+            _ => "the body is an event, or an array of events",
+        }
+    }
+
+    fn unknown() -> Problem {
+        Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
-            "content-type is application/json or application/x-ndjson",
-        )),
+            "content-type is application/json, application/x-ndjson, application/cloudevents+json or \
+             application/cloudevents-batch+json",
+        )
     }
 }
 
@@ -169,28 +220,35 @@ fn take(ledger: &Ledger, key: &Key, form: Form, text: &[u8], now: Timestamp) -> 
 
 /// The events in a body, and whether it is one object rather than a batch.
 fn read(form: Form, text: &[u8], ctx: &Context<'_>) -> Result<(Vec<Item>, bool), Problem> {
-    let items: Vec<Item> = match form {
-        Form::Lines => lines(text).map(|(line, text)| Item::of_line(line, text, ctx)).collect(),
-        Form::Json => {
-            let value = json::parse(text).map_err(|error| {
-                let problem = import::Problem::of_json(&error, text);
-                Problem::bad_request(problem.code, problem.detail)
-            })?;
-            match &value {
-                Value::Object(_) => return Ok((vec![Item::of_value(&value, ctx)], true)),
-                Value::Array(values) if values.len() > BATCH_EVENTS_MAX => return Err(too_many()),
-                Value::Array(values) => values.iter().map(|value| Item::of_value(value, ctx)).collect(),
-                _ => {
-                    let detail = "the body is an event, or an array of events";
-                    return Err(Problem::bad_request(code::JSON_INVALID, detail));
-                }
-            }
-        }
+    let unreadable = |error: serde_json::Error| {
+        let problem = import::Problem::of_json(&error, text);
+        Problem::bad_request(problem.code, problem.detail)
     };
-    if items.len() > BATCH_EVENTS_MAX {
-        return Err(too_many());
+    match form {
+        Form::Lines => {
+            let items: Vec<Item> = lines(text).map(|(line, text)| Item::of_line(line, text, ctx)).collect();
+            if items.len() > BATCH_EVENTS_MAX { Err(too_many()) } else { Ok((items, false)) }
+        }
+        Form::Binary(mut envelope) => {
+            let data = json::parse_within(text, JSON_TREE_BYTES_MAX).map_err(unreadable)?;
+            envelope.insert("data".to_owned(), data);
+            let told = Told::of_envelope(&Value::Object(envelope), ctx);
+            Ok((vec![Item { line: None, told }], true))
+        }
+        Form::Json | Form::CloudEvent | Form::CloudEvents => {
+            let told = if form == Form::Json { Told::of } else { Told::of_envelope };
+            let is_object = text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+            let items =
+                json::parse_items(text, BATCH_EVENTS_MAX, JSON_TREE_BYTES_MAX, |value| told(&value, ctx));
+            let (told, is_single) = match (items.map_err(unreadable)?, form) {
+                (Items::TooMany, _) => return Err(too_many()),
+                (Items::One(told), Form::Json | Form::CloudEvent) if is_object => (vec![told], true),
+                (Items::Many(told), Form::Json | Form::CloudEvents) => (told, false),
+                (_, form) => return Err(Problem::bad_request(code::JSON_INVALID, form.expected())),
+            };
+            Ok((told.into_iter().map(|told| Item { line: None, told }).collect(), is_single))
+        }
     }
-    Ok((items, false))
 }
 
 /// The lines that hold something, with their numbers from 1; one more than may be is enough.
@@ -205,17 +263,21 @@ fn too_many() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", detail)
 }
 
-impl Item {
-    fn of_line(line: usize, text: &[u8], ctx: &Context<'_>) -> Item {
-        let told = match json::parse(text) {
-            Ok(value) => Item::of_value(&value, ctx).told,
-            Err(error) => Told::Refused { id: None, problems: vec![import::Problem::of_json(&error, text)] },
-        };
-        Item { line: Some(line), told }
+impl Told {
+    /// What an item tells, whichever kind of event it is.
+    fn of(value: &Value, ctx: &Context<'_>) -> Told {
+        match value {
+            Value::Object(members) if cloudevents::is_envelope(members) => Told::of_envelope(value, ctx),
+            _ => Told::new(native::parse_value(value, ctx), value),
+        }
     }
 
-    fn of_value(value: &Value, ctx: &Context<'_>) -> Item {
-        let told = match native::parse_value(value, ctx) {
+    fn of_envelope(value: &Value, ctx: &Context<'_>) -> Told {
+        Told::new(cloudevents::read(value, ctx), value)
+    }
+
+    fn new(read: Result<Event, Vec<import::Problem>>, value: &Value) -> Told {
+        match read {
             Ok(event) => Told::Event(Box::new(event)),
             Err(problems) => {
                 // An id that is itself refused is not repeated.
@@ -223,8 +285,17 @@ impl Item {
                 let id = value.get("id").and_then(Value::as_str).filter(|_| is_good);
                 Told::Refused { id: id.map(str::to_owned), problems }
             }
+        }
+    }
+}
+
+impl Item {
+    fn of_line(line: usize, text: &[u8], ctx: &Context<'_>) -> Item {
+        let told = match json::parse_within(text, JSON_TREE_BYTES_MAX) {
+            Ok(value) => Told::of(&value, ctx),
+            Err(error) => Told::Refused { id: None, problems: vec![import::Problem::of_json(&error, text)] },
         };
-        Item { line: None, told }
+        Item { line: Some(line), told }
     }
 
     fn event(&self) -> Option<&Event> {

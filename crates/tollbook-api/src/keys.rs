@@ -43,7 +43,7 @@ pub async fn create(
     let now = shared.clock.now();
     let (key, text) = shared
         .write(move |ledger| {
-            let new = read(&body::decode(encoding, &bytes)?, now)?;
+            let new = read(&body::decode(encoding, bytes)?, now)?;
             Ok(ledger.create_key(new)?)
         })
         .await?;

@@ -7,6 +7,7 @@
 mod access;
 mod body;
 mod calls;
+mod cloudevents;
 mod events;
 mod keys;
 pub mod metrics;

@@ -19,7 +19,7 @@ mod rows;
 mod text;
 
 pub use problem::{Problem, code};
-pub use quantities::usage_json;
+pub use quantities::{is_usage_member, usage_json};
 pub(crate) use text::error as error_text;
 
 use lines::{Line, Lines};

@@ -81,14 +81,16 @@ pub(crate) fn quantity(value: &Value, pointer: &str) -> Result<u64, Problem> {
     }
 }
 
+/// Whether `usage` may have a member of this name.
+pub fn is_usage_member(name: &str) -> bool {
+    matches!(name, INPUT | OUTPUT | TOTAL | CITATION)
+        || PARTS.iter().any(|part| part.key == name)
+        || fee(name).is_some()
+}
+
 /// Reads a `usage` object.
 pub(crate) fn read_usage(value: &Value, problems: &mut Vec<Problem>) -> Option<Meters> {
-    let found = read_quantities(value, "/usage", problems, |name| {
-        let known = matches!(name, INPUT | OUTPUT | TOTAL | CITATION)
-            || PARTS.iter().any(|part| part.key == name)
-            || fee(name).is_some();
-        known.then_some(())
-    })?;
+    let found = read_quantities(value, "/usage", problems, is_usage_member)?;
     let before = problems.len();
     for Part { key, whole } in PARTS {
         check_part(&found, key, whole, problems);
@@ -126,7 +128,7 @@ pub(crate) fn read_usage(value: &Value, problems: &mut Vec<Problem>) -> Option<M
 
 /// Reads a `meters` object.
 pub(crate) fn read_meters(value: &Value, problems: &mut Vec<Problem>) -> Option<Meters> {
-    let found = read_quantities(value, "/meters", problems, |name| name.parse::<Meter>().ok().map(|_| ()))?;
+    let found = read_quantities(value, "/meters", problems, |name| name.parse::<Meter>().is_ok())?;
     if found.is_empty() {
         problems.push(Problem::at(code::FIELD_MISSING, "/meters", "reports nothing"));
         return None;
@@ -146,7 +148,7 @@ fn read_quantities<'a>(
     value: &'a Value,
     pointer: &str,
     problems: &mut Vec<Problem>,
-    known: impl Fn(&str) -> Option<()>,
+    is_known: impl Fn(&str) -> bool,
 ) -> Option<BTreeMap<&'a str, u64>> {
     let Value::Object(members) = value else {
         problems.push(Problem::at(code::FIELD_INVALID, pointer, "must be an object"));
@@ -156,7 +158,7 @@ fn read_quantities<'a>(
     let mut found = BTreeMap::new();
     for (name, value) in members {
         let here = below(pointer, name);
-        if known(name).is_none() {
+        if !is_known(name) {
             problems.push(unknown(name, &here, pointer == "/meters"));
             continue;
         }
