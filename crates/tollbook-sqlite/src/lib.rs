@@ -11,6 +11,7 @@ mod audit;
 mod calls;
 mod connection;
 mod encode;
+mod erase;
 mod fault;
 mod fold;
 mod identity;

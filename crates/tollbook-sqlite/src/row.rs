@@ -226,6 +226,12 @@ impl<'a> RawRow<'a> {
         Ok((event, state))
     }
 
+    /// Whether the entry has raw usage or metadata.
+    pub(crate) fn has_raw_or_metadata(&self) -> Result<bool, StoreError> {
+        let bits = Unpacker::new(self.body).uint()?;
+        Ok(bits & (has::RAW_TEMPLATE | has::RAW_PLAIN | has::METADATA) != 0)
+    }
+
     /// Whether the event has this id.
     pub(crate) fn has_id(&self, id: &str) -> bool {
         match (self.id, SqlId::of(id)) {

@@ -12,6 +12,8 @@
 //! | `hours`, `quarters`, `days`, `day_…` | rollups, see [`crate::rollup`]; `day_spans` has each day's end |
 //! | `billed_days` | days as they were billed, kept when a purge takes adjusted entries away |
 //! | `term_…` | combinations of values, see [`crate::terms`] |
+//! | `erasures` | an erasure that was applied, as JSON |
+//! | `altered` | the digest of what an entry holds that is no longer all that its record says |
 //! | `meta` | one row: position, ledger, zone |
 //!
 //! `calls` is a view for people with the `sqlite3` shell.
@@ -25,13 +27,13 @@ use tollbook_store::StoreError;
 /// `TolB`: what `file` and `PRAGMA application_id` show.
 pub(crate) const APPLICATION_ID: i32 = 0x546f_6c42;
 /// The format that this code writes.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// One step from a format to the next, in its own transaction.
 type Step = fn(&Connection) -> Result<(), StoreError>;
 
 /// `STEPS[n]` leads from format n to n + 1.
-const STEPS: &[Step] = &[first_format];
+const STEPS: &[Step] = &[first_format, with_erasures];
 
 const TABLES: &str = "
 CREATE TABLE meta (
@@ -132,6 +134,20 @@ CREATE TABLE day_spans (
 ) STRICT;
 ";
 
+const ERASURES: &str = "
+CREATE TABLE erasures (
+    id TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    sum INTEGER NOT NULL,
+    scrubbed INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE altered (
+    seq INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL
+) STRICT;
+";
+
 const VIEW: &str = "
 CREATE VIEW calls AS
 SELECT
@@ -178,6 +194,10 @@ fn first_format(connection: &Connection) -> Result<(), StoreError> {
         connection.execute_batch(class.create_sql()).db()?;
     }
     connection.execute_batch(VIEW).db()
+}
+
+fn with_erasures(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute_batch(ERASURES).db()
 }
 
 /// The format of the file; 0 when it is new and empty. Refuses files of others and of the future.

@@ -8,8 +8,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::borrow::Borrow;
+use std::sync::Arc;
 use tollbook_store::{Control, Gap, Join, Seal, StoreError};
-use tollbook_types::{Adjustment, Content, Digest, Identity, OpenCall, Seq};
+use tollbook_types::{Adjustment, Content, Digest, Erasure, Identity, OpenCall, Seq};
 
 /// A checksum over parts and where they end.
 pub(crate) fn checksum(parts: &[&[u8]]) -> i64 {
@@ -176,6 +177,87 @@ pub(crate) fn each_join(
         Ok(())
     })
     .map(drop)
+}
+
+/// Puts another form of an adjustment in its place, under the digest of its record.
+pub(crate) fn replace_adjustment(
+    connection: &Connection,
+    seq: Seq,
+    adjustment: &Adjustment,
+) -> Result<(), StoreError> {
+    let (seq, body) = (seq_value(seq)?, json(adjustment)?);
+    let sql = "SELECT occurred, digest FROM adjustments WHERE seq = ?1";
+    let (occurred, digest): (i64, [u8; 16]) =
+        connection.prepare_cached(sql).db()?.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?))).db()?;
+    let sum = adjustment_sum(seq, occurred, &digest, &body);
+    let sql = "UPDATE adjustments SET body = ?2, sum = ?3 WHERE seq = ?1";
+    connection.prepare_cached(sql).db()?.execute(params![seq, body, sum]).db().map(drop)
+}
+
+/// Puts another identity in the place of a join's.
+pub(crate) fn replace_join(connection: &Connection, join: &Join) -> Result<(), StoreError> {
+    let seq = seq_value(join.seq)?;
+    connection.prepare_cached("DELETE FROM joins WHERE seq = ?1").db()?.execute([seq]).db()?;
+    put_join(connection, join)
+}
+
+/// Remembers the digest of what an entry holds that is no longer all that its record says.
+pub(crate) fn put_altered(connection: &Connection, seq: i64, digest: Digest) -> Result<(), StoreError> {
+    let sql = "INSERT OR REPLACE INTO altered (seq, digest) VALUES (?1, ?2)";
+    connection.prepare_cached(sql).db()?.execute(params![seq, digest.0]).db().map(drop)
+}
+
+/// The digest of what an entry holds, if that is not all that its record says.
+pub(crate) fn altered_digest(connection: &Connection, seq: i64) -> Result<Option<Digest>, StoreError> {
+    let sql = "SELECT digest FROM altered WHERE seq = ?1";
+    let found = connection.prepare_cached(sql).db()?.query_row([seq], |row| row.get(0)).optional();
+    found.map(|digest| digest.map(Digest)).map_err(|_| wrong("the digest of entry", seq))
+}
+
+/// The entries in a range that hold less than their records say.
+pub(crate) fn altered(connection: &Connection, first: i64, last: i64) -> Result<Vec<Seq>, StoreError> {
+    let sql = "SELECT seq FROM altered WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq";
+    collect(connection, sql, [first, last], |row| seq_of(row.get(0).db()?))
+}
+
+fn erasure_sum(seq: i64, body: &str) -> i64 {
+    checksum(&[b"erasure", &seq.to_le_bytes(), body.as_bytes()])
+}
+
+/// Remembers that an erasure was applied, and that what it took out is still to be overwritten.
+pub(crate) fn put_erasure(connection: &Connection, seq: Seq, erasure: &Erasure) -> Result<(), StoreError> {
+    let (seq, body) = (seq_value(seq)?, json(erasure)?);
+    let sql = "INSERT INTO erasures (id, seq, body, sum, scrubbed) VALUES (?1, ?2, ?3, ?4, 0)";
+    let values = params![erasure.id, seq, body, erasure_sum(seq, &body)];
+    connection.prepare_cached(sql).db()?.execute(values).db().map(drop)
+}
+
+/// Whether an erasure was applied.
+pub(crate) fn has_erasure(connection: &Connection, id: &str) -> Result<bool, StoreError> {
+    connection.prepare_cached("SELECT 1 FROM erasures WHERE id = ?1").db()?.exists([id]).db()
+}
+
+/// The erasures that were applied, in order of their records.
+pub(crate) fn erasures(connection: &Connection) -> Result<Vec<Arc<Erasure>>, StoreError> {
+    collect(connection, "SELECT seq, body, sum FROM erasures ORDER BY seq, id", [], |row| {
+        let seq: i64 = row.get(0).db()?;
+        let body: String = row.get(1).map_err(|_| wrong("erasure", seq))?;
+        if erasure_sum(seq, &body) != row.get::<_, i64>(2).db()? {
+            return Err(wrong("erasure", seq));
+        }
+        parsed(&body, "erasure", seq).map(Arc::new)
+    })
+}
+
+/// Whether what an erasure took out is still to be overwritten.
+pub(crate) fn is_unscrubbed(connection: &Connection) -> Result<bool, StoreError> {
+    connection.prepare_cached("SELECT 1 FROM erasures WHERE scrubbed = 0").db()?.exists([]).db()
+}
+
+/// Notes that everything taken out so far is overwritten.
+pub(crate) fn note_scrubbed(connection: &Connection) -> Result<(), StoreError> {
+    let sql = "UPDATE erasures SET scrubbed = 1 WHERE scrubbed = 0";
+    connection.prepare_cached(sql).db()?.execute([]).db().map(drop)
 }
 
 pub(crate) fn put_open(connection: &Connection, seq: Seq, call: &OpenCall) -> Result<(), StoreError> {

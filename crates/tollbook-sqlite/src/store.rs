@@ -13,13 +13,13 @@ use crate::writer::Writer;
 use crate::{audit, calls, schema, usage};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tollbook_store::{
     Audit, Batch, CallsPage, CallsQuery, Control, ControlStore, EventStore, Gap, IdentityRef, Known,
     Position, RangeSum, ResponseRef, Seal, StoreError, StoredCall, UsageQuery, UsageReport, Zone,
 };
-use tollbook_types::{Digest, OpenCall, Seq, TimeRange, Timestamp, limits};
+use tollbook_types::{Digest, Erasure, OpenCall, Seq, TimeRange, Timestamp, limits};
 
 /// Frames of the write-ahead log (4 KiB each) at which an append trims it.
 const LOG_FRAMES_MAX: i64 = 8_192;
@@ -318,6 +318,32 @@ impl EventStore for SqliteStore {
 
     fn purge(&self, cutoff: Timestamp) -> Result<u64, StoreError> {
         self.write(|writer| writer.purge(cutoff))
+    }
+
+    fn strip(&self, before: Timestamp, most: usize) -> Result<u64, StoreError> {
+        self.write(|writer| writer.strip(before, most))
+    }
+
+    fn erasures(&self) -> Result<Vec<Arc<Erasure>>, StoreError> {
+        self.read(|connection, _| sealed::erasures(connection))
+    }
+
+    fn altered(&self, first: Seq, last: Seq) -> Result<Vec<Seq>, StoreError> {
+        let [first, last] = [first, last].map(|seq| i64::try_from(seq).unwrap_or(i64::MAX));
+        self.read(|connection, _| sealed::altered(connection, first, last))
+    }
+
+    fn scrub(&self) -> Result<bool, StoreError> {
+        if !self.read(|connection, _| sealed::is_unscrubbed(connection))? {
+            return Ok(true);
+        }
+        self.write(Writer::vacuum)?;
+        // The log still has pages of before until no reader holds it any more.
+        if !self.checkpoint()? {
+            return Ok(false);
+        }
+        self.write(|writer| sealed::note_scrubbed(&writer.connection))?;
+        Ok(true)
     }
 
     fn extent(&self, range: TimeRange) -> Result<Option<(Timestamp, Timestamp, u64)>, StoreError> {

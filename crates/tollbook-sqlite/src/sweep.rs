@@ -56,7 +56,8 @@ fn days_ending(connection: &Connection, from: i64, to: i64) -> Result<Vec<(i64, 
     })
 }
 
-fn stored_cell(
+/// The cell and sums of a row, whose first column is the sums and the others its key.
+pub(crate) fn stored_cell(
     connection: &Connection,
     shelves: &mut Shelves,
     row: &Row<'_>,

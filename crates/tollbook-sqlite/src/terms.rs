@@ -9,10 +9,10 @@ use crate::fault::Db;
 use crate::quick::QuickMap;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use tollbook_store::StoreError;
-use tollbook_types::{CardId, CostBasis, Digest, Evidence, FreeReason, Status};
+use tollbook_types::{CardId, CostBasis, Digest, Evidence, FreeReason, Status, json_mentions};
 
 macro_rules! classes {
     ($($(#[$doc:meta])* $variant:ident $table:literal;)*) => {
@@ -43,6 +43,11 @@ macro_rules! classes {
             const fn insert_sql(self) -> &'static str {
                 match self { $(Class::$variant =>
                     concat!("INSERT INTO ", $table, " (hash, body) VALUES (?1, ?2)"),)* }
+            }
+
+            const fn update_sql(self) -> &'static str {
+                match self { $(Class::$variant =>
+                    concat!("UPDATE ", $table, " SET hash = ?2, body = ?3 WHERE id = ?1"),)* }
             }
 
             const fn page_sql(self) -> &'static str {
@@ -334,6 +339,49 @@ fn find(connection: &Connection, class: Class, body: &str, hash: i64) -> Result<
         }
     }
     Ok(None)
+}
+
+/// What stands for a combination that was emptied. No combination's JSON is this.
+const EMPTIED: &str = "null";
+
+/// Every combination of a class with its number.
+pub(crate) fn all<T: Term>(connection: &Connection) -> Result<Vec<(i64, T)>, StoreError> {
+    let mut found = Vec::new();
+    let mut page = connection.prepare_cached(T::CLASS.page_sql()).db()?;
+    let mut rows = page.query([i64::MIN, i64::MAX]).db()?;
+    while let Some(row) = rows.next().db()? {
+        let id: i64 = row.get(0).db()?;
+        let wrong = || StoreError::Corrupt(format!("{} {id} is damaged", T::CLASS.table()));
+        let body = row.get_ref(2).db()?.as_str().map_err(|_| wrong())?;
+        if body != EMPTIED {
+            found.push((id, serde_json::from_str(body).map_err(|_| wrong())?));
+        }
+    }
+    Ok(found)
+}
+
+/// The numbers of a class's combinations that mention a name.
+pub(crate) fn mentioning(connection: &Connection, class: Class, name: &str) -> Result<Vec<i64>, StoreError> {
+    let mut found = Vec::new();
+    let mut page = connection.prepare_cached(class.page_sql()).db()?;
+    let mut rows = page.query([i64::MIN, i64::MAX]).db()?;
+    while let Some(row) = rows.next().db()? {
+        let body = row.get_ref(2).db()?.as_str().unwrap_or(EMPTIED);
+        if json_mentions(name, body) {
+            found.push(row.get(0).db()?);
+        }
+    }
+    Ok(found)
+}
+
+/// Empties combinations that nothing refers to. Their rows stay: a number that is given again would
+/// be taken for what it stood for before, by readers that remember it.
+pub(crate) fn empty(connection: &Connection, class: Class, ids: &HashSet<i64>) -> Result<(), StoreError> {
+    let mut update = connection.prepare_cached(class.update_sql()).db()?;
+    for id in ids {
+        update.execute(params![id, hash_of(EMPTIED), EMPTIED]).db()?;
+    }
+    Ok(())
 }
 
 /// A combination as it was read, with its hash.

@@ -64,6 +64,15 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes the whole file anew, without what stands in places that are free. The copy on the way
+    /// is a file without a name, not memory.
+    pub(crate) fn vacuum(&mut self) -> Result<(), StoreError> {
+        self.connection.pragma_update(None, "temp_store", "FILE").db()?;
+        let done = self.connection.execute_batch("VACUUM").db();
+        self.connection.pragma_update(None, "temp_store", "MEMORY").db()?;
+        done
+    }
+
     /// Puts the days of the rollups into another zone.
     pub(crate) fn change_zone(&mut self, zone: &Zone) -> Result<(), StoreError> {
         let name = zone_name(zone)?;
@@ -138,6 +147,7 @@ fn drop_entries(writer: &mut Writer, cutoff: i64) -> Result<u64, StoreError> {
             Index::Responses.drop(connection, response, seq)?;
         }
         drop_joins(connection, row.seq)?;
+        connection.prepare_cached("DELETE FROM altered WHERE seq = ?1").db()?.execute([seq]).db()?;
         if row.version > 0 {
             let sql = "DELETE FROM adjustments WHERE entry = ?1";
             connection.prepare_cached(sql).db()?.execute([seq]).db()?;

@@ -1,6 +1,7 @@
 //! The writer: one batch, one transaction.
 
 use crate::connection::begin_writing;
+use crate::erase::Accounts;
 use crate::fault::Db;
 use crate::fold::{Folder, Place};
 use crate::identity::{Index, find, put_new_identity, put_response, with_row};
@@ -13,7 +14,7 @@ use crate::sealed;
 use crate::terms::Shelves;
 use crate::touched::Touched;
 use rusqlite::{Connection, params};
-use tollbook_store::{Batch, Control, IdentityRef, Op, State, StoreError};
+use tollbook_store::{Batch, Control, IdentityRef, Op, State, StoreError, entry_digest};
 use tollbook_types::{Adjustment, Digest, OpenCall, Seq};
 
 /// The connection that writes, and what it remembers.
@@ -74,7 +75,7 @@ impl Writer {
         Ok(writer)
     }
 
-    fn load_opens(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn load_opens(&mut self) -> Result<(), StoreError> {
         self.opens.known.clear();
         for (seq, call) in sealed::sound_opens(&self.connection)? {
             self.opens.add(&(&call).into(), seq_value(seq)?);
@@ -124,12 +125,16 @@ impl Writer {
         }
         let mut pending = self.take_pending()?;
         self.transact(|writer| {
-            let mut touched = Touched::default();
+            let (mut touched, mut erased) = (Touched::default(), Accounts::new());
             let is_entry = |op: &Op| matches!(op, Op::Entry { .. });
             for ops in batch.ops.chunk_by(|a, b| is_entry(a) && is_entry(b)) {
                 ops.iter().try_for_each(|op| writer.check_position(op, batch.through))?;
                 match ops {
                     [Op::Entry { .. }, ..] => writer.enter(ops, &mut pending)?,
+                    [Op::Erase { seq, erasure }] => {
+                        let gone = writer.erase(*seq, erasure, through, &mut pending, &mut touched)?;
+                        erased.extend(gone);
+                    }
                     others => others.iter().try_for_each(|op| writer.apply(op, &mut touched))?,
                 }
             }
@@ -137,7 +142,8 @@ impl Writer {
             if pending.is_due(writer.held_back_max) || !touched.is_empty() {
                 writer.roll(&mut pending)?;
             }
-            touched.recompute(writer)
+            touched.recompute(writer)?;
+            writer.forget(&erased)
         })?;
         self.pending = Some(pending);
         Ok(())
@@ -145,7 +151,9 @@ impl Writer {
 
     fn check_position(&self, op: &Op, through: Seq) -> Result<(), StoreError> {
         let seq = match op {
-            Op::Entry { seq, .. } | Op::Adjust { seq, .. } | Op::Open { seq, .. } => *seq,
+            Op::Entry { seq, .. } | Op::Adjust { seq, .. } | Op::Open { seq, .. } | Op::Erase { seq, .. } => {
+                *seq
+            }
             Op::Join(join) => join.seq,
             Op::Control(control) => control.seq,
             Op::Gap(gap) => gap.seq,
@@ -161,8 +169,8 @@ impl Writer {
     /// Applies anything but an entry.
     fn apply(&mut self, op: &Op, touched: &mut Touched) -> Result<(), StoreError> {
         match op {
-            // In runs, by `enter`.
-            Op::Entry { .. } => Ok(()),
+            // By `enter`, in runs, and by `erase`.
+            Op::Entry { .. } | Op::Erase { .. } => Ok(()),
             Op::Join(join) => {
                 if with_row(&self.connection, seq_value(join.entry)?, |_| Ok(()))?.is_none() {
                     return Err(no_entry(join.entry));
@@ -212,6 +220,12 @@ impl Writer {
                 row.body,
             ];
             put_entry.execute(values).db()?;
+            if entry.is_erased() {
+                let held = entry_digest(*seq, entry);
+                if held != *digest {
+                    sealed::put_altered(connection, seq_value(*seq)?, held)?;
+                }
+            }
             if let Some(response) = &event.provider_response_id {
                 put_response(connection, &mut put_response_id, response, *seq)?;
             }

@@ -1,7 +1,7 @@
 //! What one group of the journal changes in a store.
 
 use std::sync::Arc;
-use tollbook_types::{Adjustment, Content, Digest, Entry, Identity, OpenCall, Seq, Timestamp};
+use tollbook_types::{Adjustment, Content, Digest, Entry, Erasure, Identity, OpenCall, Seq, Timestamp};
 
 /// Changes that are applied in one transaction, in order, together with the position they lead to.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +51,15 @@ pub enum Op {
     Gap(Gap),
     /// The totals of a stretch of the journal that may go.
     Seal(Seal),
+    /// Takes a person out of every call of theirs that the store has, and of the rollups. What the
+    /// same batch brings is erased already, but for what it adjusts. One that was applied before
+    /// changes nothing.
+    Erase {
+        /// The position of its record.
+        seq: Seq,
+        /// Whose calls, and what they become.
+        erasure: Arc<Erasure>,
+    },
 }
 
 /// See [`Op::Join`].

@@ -4,6 +4,7 @@
 //! each topic becomes a test. What a topic expects is either written down in it or is the answer of
 //! [`crate::MemoryStore`]. The suite must never know how a back end keeps anything.
 
+mod erasing;
 mod likeness;
 mod questions;
 mod random;
@@ -13,6 +14,7 @@ mod upkeep;
 mod workload;
 mod writing;
 
+pub use erasing::{erased_ids, erasing, stripping};
 pub use likeness::{huge_costs, random_workloads, readers_see_whole_batches};
 pub use questions::{ZONES, assert_alike, assert_same_sums, calls_query, usage_query};
 pub use random::Random;
@@ -60,6 +62,7 @@ macro_rules! conformance {
             every_dimension every_interval days_of_every_zone filters legs splits_add_up order_of_rows
             nothing_is_no_row
             controls gaps_and_seals range_sums_and_digests audit_and_rebuild purge extent reopening backup
+            erasing erased_ids stripping
             random_workloads huge_costs readers_see_whole_batches
         }
     };

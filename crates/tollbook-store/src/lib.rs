@@ -9,6 +9,7 @@ mod batch;
 mod bucket;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod erase;
 mod error;
 pub mod fold;
 mod identity;
@@ -20,6 +21,7 @@ mod stored;
 
 pub use batch::{Batch, Control, Gap, Join, Op, Seal};
 pub use bucket::{bucket_end, bucket_start};
+pub use erase::{erased_call, same_figures, stripped_call};
 pub use error::StoreError;
 pub use identity::{IdentityRef, ResponseRef};
 pub use memory::MemoryStore;

@@ -6,6 +6,7 @@
 
 use crate::batch::{Batch, Control, Gap, Join, Op, Seal};
 use crate::bucket::bucket_start;
+use crate::erase::{erased_call, stripped_call};
 use crate::error::StoreError;
 use crate::fold::{admits, dimension_value, filtered_measures};
 use crate::identity::{IdentityRef, ResponseRef};
@@ -20,7 +21,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-use tollbook_types::{Adjustment, Content, Digest, Entry, Identity, OpenCall, Seq, TimeRange, Timestamp};
+use tollbook_types::{
+    Adjustment, Content, Digest, Entry, Eraser, Erasure, Identity, OpenCall, Seq, TimeRange, Timestamp,
+};
 
 /// At most so many calls are found by one id.
 const CALLS_BY_ID_MAX: usize = 32;
@@ -68,6 +71,9 @@ struct Books {
     calls: BTreeMap<Seq, Arc<StoredCall>>,
     /// Calls that were dropped, of which only sums may still speak.
     purged: Vec<Arc<StoredCall>>,
+    erasures: Vec<(Seq, Arc<Erasure>)>,
+    /// Entries that hold less than their records say, with the digests of what they hold.
+    altered: BTreeMap<Seq, Digest>,
     identities: BTreeMap<Arc<Identity>, Known>,
     open: BTreeMap<Seq, Arc<OpenCall>>,
     gaps: Vec<Gap>,
@@ -110,6 +116,10 @@ impl Books {
                 self.seals.push(seal.clone());
                 Ok(())
             }
+            Op::Erase { seq, erasure } => {
+                self.erase(*seq, erasure);
+                Ok(())
+            }
         }
     }
 
@@ -117,6 +127,9 @@ impl Books {
         self.know(entry.event.identity(), entry.event.content, seq, false)?;
         let (adjustments, joined) = (Vec::new(), Vec::new());
         let call = StoredCall { seq, digest, entry: entry.clone(), adjustments, joined };
+        if entry.is_erased() {
+            self.note_altered(&call);
+        }
         match self.calls.insert(seq, Arc::new(call)) {
             None => Ok(()),
             Some(_) => invalid(format!("there is an entry at {seq} already")),
@@ -186,12 +199,62 @@ impl Books {
         Ok(())
     }
 
+    fn note_altered(&mut self, call: &StoredCall) {
+        let digest = entry_digest(call.seq, &call.entry);
+        if digest != call.digest {
+            self.altered.insert(call.seq, digest);
+        }
+    }
+
+    fn erase(&mut self, seq: Seq, erasure: &Arc<Erasure>) {
+        if self.erasures.iter().any(|(_, known)| known.id == erasure.id) {
+            return;
+        }
+        self.erasures.push((seq, erasure.clone()));
+        let ledger = self.ledger_id.clone();
+        self.replace(|call| erased_call(erasure, &ledger, call), usize::MAX);
+        for call in &mut self.purged {
+            if let Some(erased) = erased_call(erasure, &ledger, call) {
+                *call = Arc::new(erased);
+            }
+        }
+        for call in self.open.values_mut() {
+            if erasure.covers(&ledger, &call.attribution, call.occurred_at) {
+                let name = call.attribution.user.clone().unwrap_or_default();
+                Eraser::new(erasure, &name).open_call(Arc::make_mut(call));
+            }
+        }
+    }
+
+    /// Puts other forms in the place of some calls, of at most so many. Returns how many.
+    fn replace(&mut self, change: impl Fn(&StoredCall) -> Option<StoredCall>, most: usize) -> u64 {
+        let changed: Vec<StoredCall> =
+            self.calls.values().filter_map(|call| change(call)).take(most).collect();
+        let count = changed.len() as u64;
+        for call in changed {
+            let Some(before) = self.calls.get(&call.seq).cloned() else { continue };
+            let identities = |call: &StoredCall| {
+                let joined = call.joined.iter().map(|(identity, _)| identity.clone());
+                std::iter::once(call.entry.event.identity()).chain(joined).collect::<Vec<Identity>>()
+            };
+            for (old, new) in identities(&before).into_iter().zip(identities(&call)) {
+                if let Some(known) = self.identities.remove(&old) {
+                    self.identities.insert(Arc::new(new), known);
+                }
+            }
+            self.note_altered(&call);
+            self.calls.insert(call.seq, Arc::new(call));
+        }
+        count
+    }
+
     fn purge(&mut self, cutoff: Timestamp) -> u64 {
         let gone = |call: &StoredCall| call.entry.event.occurred_at < cutoff;
         let before = self.calls.len();
         self.purged.extend(self.calls.values().filter(|call| gone(call)).cloned());
         self.calls.retain(|_, call| !gone(call));
         self.identities.retain(|_, known| self.calls.contains_key(&known.entry));
+        self.altered.retain(|seq, _| self.calls.contains_key(seq));
         self.cutoff = self.cutoff.max(Some(cutoff));
         (before - self.calls.len()) as u64
     }
@@ -213,7 +276,9 @@ impl Books {
 /// The position of the record that an operation comes from, if it is the record of one.
 fn op_seq(op: &Op) -> Option<Seq> {
     match op {
-        Op::Entry { seq, .. } | Op::Adjust { seq, .. } | Op::Open { seq, .. } => Some(*seq),
+        Op::Entry { seq, .. } | Op::Adjust { seq, .. } | Op::Open { seq, .. } | Op::Erase { seq, .. } => {
+            Some(*seq)
+        }
         Op::Join(join) => Some(join.seq),
         Op::Control(control) => Some(control.seq),
         Op::Gap(gap) => Some(gap.seq),
@@ -404,7 +469,8 @@ impl EventStore for MemoryStore {
         for call in books.calls.values() {
             audit.entries += 1;
             audit.adjustments += call.adjustments.len() as u64;
-            if entry_digest(call.seq, &call.entry) != call.digest {
+            let expected = books.altered.get(&call.seq).unwrap_or(&call.digest);
+            if entry_digest(call.seq, &call.entry) != *expected {
                 audit.problems.push(format!("entry {}: it is not what its record's digest says", call.seq));
             }
         }
@@ -417,6 +483,23 @@ impl EventStore for MemoryStore {
 
     fn purge(&self, cutoff: Timestamp) -> Result<u64, StoreError> {
         self.change(|books| Ok(books.purge(cutoff)))
+    }
+
+    fn strip(&self, before: Timestamp, most: usize) -> Result<u64, StoreError> {
+        let old = |call: &StoredCall| call.entry.event.occurred_at < before;
+        self.change(|books| Ok(books.replace(|call| old(call).then(|| stripped_call(call)).flatten(), most)))
+    }
+
+    fn erasures(&self) -> Result<Vec<Arc<Erasure>>, StoreError> {
+        Ok(self.books().erasures.iter().map(|(_, erasure)| erasure.clone()).collect())
+    }
+
+    fn altered(&self, first: Seq, last: Seq) -> Result<Vec<Seq>, StoreError> {
+        Ok(self.books().altered.range(first..=last.max(first)).map(|(seq, _)| *seq).collect())
+    }
+
+    fn scrub(&self) -> Result<bool, StoreError> {
+        Ok(true)
     }
 
     fn extent(&self, range: TimeRange) -> Result<Option<(Timestamp, Timestamp, u64)>, StoreError> {

@@ -6,7 +6,8 @@ use crate::identity::{IdentityRef, ResponseRef};
 use crate::query::{CallsPage, CallsQuery, UsageQuery, UsageReport};
 use crate::stored::StoredCall;
 use std::path::Path;
-use tollbook_types::{Content, OpenCall, Seq, TimeRange, Timestamp};
+use std::sync::Arc;
+use tollbook_types::{Content, Erasure, OpenCall, Seq, TimeRange, Timestamp};
 
 /// How far a store has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +135,24 @@ pub trait EventStore: Send + Sync {
     /// as long as they ask for no `agent_name`, `operation_id`, `session` or tag. Every other
     /// question sees only what is left. An earlier cut-off than the one before changes nothing.
     fn purge(&self, cutoff: Timestamp) -> Result<u64, StoreError>;
+
+    /// Drops raw usage and metadata of calls that occurred before an instant, of at most `most` of
+    /// them; figures and rollups stay. Returns how many calls that were: fewer than `most` when none
+    /// is left.
+    fn strip(&self, before: Timestamp, most: usize) -> Result<u64, StoreError>;
+
+    /// The erasures that were applied, in order of their records.
+    fn erasures(&self) -> Result<Vec<Arc<Erasure>>, StoreError>;
+
+    /// The entries in `first..=last` that hold less than their records say, since a person was taken
+    /// out of them or raw usage dropped. Each is under a digest of its own, which
+    /// [`EventStore::audit`] checks.
+    fn altered(&self, first: Seq, last: Seq) -> Result<Vec<Seq>, StoreError>;
+
+    /// Overwrites what erasures took out and a file may still hold in places that are free. It takes
+    /// as much room again as the store does, and writes wait meanwhile. False while a reader keeps
+    /// some of it; then it is to be tried again. Nothing is done when nothing was erased since.
+    fn scrub(&self) -> Result<bool, StoreError>;
 
     /// The first and last `occurred_at` and the number of calls in the range.
     fn extent(&self, range: TimeRange) -> Result<Option<(Timestamp, Timestamp, u64)>, StoreError>;

@@ -49,7 +49,7 @@ fn files_of_the_future_and_of_others_are_refused_untouched() {
     drop(made(&path));
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 77).unwrap();
     let newer = |store: Result<SqliteStore, StoreError>| {
-        assert!(matches!(store, Err(StoreError::TooNew { found: 77, known: 1 })), "{store:?}");
+        assert!(matches!(store, Err(StoreError::TooNew { found: 77, known: 2 })), "{store:?}");
     };
     newer(SqliteStore::open(&path, Options::new(Zone::UTC)));
     newer(SqliteStore::open_read_only(&path));
@@ -61,6 +61,23 @@ fn files_of_the_future_and_of_others_are_refused_untouched() {
         assert!(refused.is_err(), "{refused:?}");
     }
     assert_eq!(std::fs::read(&other).unwrap(), before);
+}
+
+#[test]
+fn a_file_of_the_first_format_is_taken_along() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let (store, mut work) = filled(&path, 7, 2);
+    store.sync().unwrap();
+    drop(store);
+    let first = "DROP TABLE erasures; DROP TABLE altered; PRAGMA user_version = 1;";
+    Connection::open(&path).unwrap().execute_batch(first).unwrap();
+    let refused = SqliteStore::open_read_only(&path);
+    assert!(matches!(refused, Err(StoreError::Invalid(_))), "{refused:?}");
+    let store = SqliteStore::open(&path, Options::new(Zone::UTC)).unwrap();
+    assert_eq!(store.erasures().unwrap(), Vec::new());
+    store.append(&work.batch(50)).unwrap();
+    assert_eq!(store.audit().unwrap().problems, Vec::<String>::new());
 }
 
 #[test]

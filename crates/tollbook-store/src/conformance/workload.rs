@@ -94,6 +94,11 @@ impl Workload {
         self.seq
     }
 
+    /// Leaves out so many positions, which records of others have.
+    pub fn skip(&mut self, positions: Seq) {
+        self.seq += positions;
+    }
+
     /// A rated event of its own, that is in no batch yet.
     pub fn entry(&mut self) -> Entry {
         self.number += 1;
