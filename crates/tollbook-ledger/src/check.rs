@@ -6,14 +6,15 @@
 //! compares its own rows, records and rollups.
 
 use crate::dir::DataDir;
+use crate::erase::{Kept, erased_entry, erased_open};
 use crate::error::LedgerError;
 use crate::journal::record::{Body, Line};
 use crate::journal::{self, Survey};
 use crate::resolve::open_identity;
 use crate::retain::seals_in_force;
-use std::collections::BTreeMap;
-use tollbook_store::{RangeSum, Store};
-use tollbook_types::{Digest, Identity, Seq, Timestamp};
+use std::collections::{BTreeMap, HashSet};
+use tollbook_store::{RangeSum, Store, same_figures};
+use tollbook_types::{Digest, Erasures, Identity, Seq, Timestamp};
 
 /// At most so many problems are listed one by one.
 const LISTED_MAX: usize = 50;
@@ -53,7 +54,8 @@ pub fn verify(dir: &DataDir, store: &dyn Store) -> Result<Verification, LedgerEr
     found.rollup_rows = audit.rollup_rows;
     let mut problems = Problems(audit.problems);
 
-    let mut comparison = Comparison::new(store, position.applied, position.cutoff);
+    let erasures = compare_erasures(dir, store, &position.ledger_id, &mut problems)?;
+    let mut comparison = Comparison::new(store, position.applied, position.cutoff, erasures);
     let survey = journal::read(&dir.journal(), |line| comparison.record(line, &mut problems))?;
     comparison.finish(&survey, &mut problems)?;
     found.records = comparison.records;
@@ -91,6 +93,9 @@ struct Comparison<'a> {
     cutoff: Option<Timestamp>,
     /// What the store has up to `window_end` and the journal has not shown yet.
     digests: BTreeMap<Seq, Digest>,
+    /// Entries among them that hold less than their records say.
+    altered: HashSet<Seq>,
+    erasures: Erasures,
     window_end: Seq,
     /// Positions that the store has and the journal has not.
     only_stored: Vec<Seq>,
@@ -100,10 +105,24 @@ struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    fn new(store: &'a dyn Store, applied: Seq, cutoff: Option<Timestamp>) -> Comparison<'a> {
-        let (digests, unexplained) = (BTreeMap::new(), Vec::new());
-        let only_stored = Vec::new();
-        Comparison { store, applied, cutoff, digests, window_end: 0, only_stored, records: 0, unexplained }
+    fn new(
+        store: &'a dyn Store,
+        applied: Seq,
+        cutoff: Option<Timestamp>,
+        erasures: Erasures,
+    ) -> Comparison<'a> {
+        Comparison {
+            store,
+            applied,
+            cutoff,
+            digests: BTreeMap::new(),
+            altered: HashSet::new(),
+            erasures,
+            window_end: 0,
+            only_stored: Vec::new(),
+            records: 0,
+            unexplained: Vec::new(),
+        }
     }
 
     /// Makes sure that the digest at `seq` is held, if the store has one. Positions go up.
@@ -113,6 +132,7 @@ impl<'a> Comparison<'a> {
             self.close_window();
             self.window_end = (from + WINDOW - 1).min(self.applied);
             self.digests = self.store.digests(from, self.window_end)?.into_iter().collect();
+            self.altered = self.store.altered(from, self.window_end)?.into_iter().collect();
         }
         Ok(())
     }
@@ -133,6 +153,8 @@ impl<'a> Comparison<'a> {
             if stored != line.digest {
                 problems
                     .add(format!("record {}: the journal and the store hold different content", line.seq));
+            } else if self.altered.contains(&line.seq) && !self.agrees(line)? {
+                problems.add(format!("record {}: more than may be erased differs in the store", line.seq));
             }
             return Ok(());
         }
@@ -142,11 +164,15 @@ impl<'a> Comparison<'a> {
         };
         match body {
             Body::Event(entry) if self.cutoff.is_some_and(|cutoff| entry.event.occurred_at < cutoff) => {}
-            Body::Event(entry) => self.unexplained.push((line.seq, entry.event.identity())),
+            Body::Event(entry) => {
+                let erased = erased_entry(&self.erasures, &entry);
+                self.unexplained.push((line.seq, erased.unwrap_or(*entry).event.identity()));
+            }
             Body::Open(call) => {
                 let open = self.store.open_calls()?;
                 if !open.iter().any(|(seq, _)| *seq == line.seq) {
-                    self.unexplained.push((line.seq, open_identity(&call)));
+                    let erased = erased_open(&self.erasures, &call);
+                    self.unexplained.push((line.seq, open_identity(&erased.unwrap_or(*call))));
                 }
             }
             Body::Adjust(adjustment) => {
@@ -173,12 +199,26 @@ impl<'a> Comparison<'a> {
                     problems.add(format!("record {}: a gap is not in the store", line.seq));
                 }
             }
+            Body::Erase(erasure) => {
+                if self.store.erasures()?.iter().all(|applied| applied.id != erasure.id) {
+                    problems.add(format!("record {}: {} was not applied to the store", line.seq, erasure.id));
+                }
+            }
             Body::Seal(_) | Body::Segment(_) => {}
         }
         if self.unexplained.len() >= 1_000 {
             self.explain(problems)?;
         }
         Ok(())
+    }
+
+    /// Whether an entry that was altered still says what its record says, but for what may go. What
+    /// it holds is under a digest of its own, which the store's audit checks.
+    fn agrees(&self, line: Line<'_>) -> Result<bool, LedgerError> {
+        let (Ok(Body::Event(told)), Some(call)) = (line.parse(), self.store.call(line.seq)?) else {
+            return Ok(false);
+        };
+        Ok(same_figures(&told, &call.entry))
     }
 
     /// An event without an entry is a duplicate or conflict of an older one, or joined to one.
@@ -206,6 +246,35 @@ impl<'a> Comparison<'a> {
         }
         Ok(())
     }
+}
+
+/// What was erased for ever stands in the file and was applied to the store.
+fn compare_erasures(
+    dir: &DataDir,
+    store: &dyn Store,
+    ledger_id: &str,
+    problems: &mut Problems,
+) -> Result<Erasures, LedgerError> {
+    let Kept { erasures: kept, damage } = Kept::read(dir)?;
+    damage.into_iter().for_each(|damage| problems.add(damage));
+    let applied = store.erasures()?;
+    for erasure in &kept {
+        if applied.iter().all(|applied| applied.id != erasure.id) {
+            problems.add(format!("{} was not applied to the store; the next start does it", erasure.id));
+        }
+    }
+    for erasure in &applied {
+        if kept.iter().all(|kept| kept.id != erasure.id) {
+            problems.add(format!(
+                "{} is not in {}; the next start writes it",
+                erasure.id,
+                dir.erasures().display()
+            ));
+        }
+    }
+    let mut erasures = Erasures::new(ledger_id);
+    kept.into_iter().for_each(|erasure| erasures.add(erasure));
+    Ok(erasures)
 }
 
 fn compare_survey(

@@ -5,6 +5,7 @@
 //!   lock            held by the one writing process, with its pid
 //!   journal/        00000000000000000001.jsonl …, spare
 //!   store.db        the store
+//!   erasures.jsonl  persons who were erased; never purged
 //! ```
 
 use crate::error::{LedgerError, at};
@@ -35,6 +36,11 @@ impl DataDir {
     /// The store's file.
     pub fn store(&self) -> PathBuf {
         self.0.join("store.db")
+    }
+
+    /// The file of the persons who were erased.
+    pub fn erasures(&self) -> PathBuf {
+        self.0.join("erasures.jsonl")
     }
 
     /// Makes the directory, for its owner's eyes only, and takes the right to write in it. It is

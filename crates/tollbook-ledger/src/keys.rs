@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tollbook_store::{Control, ControlStore};
-use tollbook_types::{Attribution, Digest, KEY_START, Key, Role, Timestamp, limits};
+use tollbook_types::{Attribution, Digest, Eraser, Erasures, KEY_START, Key, Role, Timestamp, limits};
 
 /// Where the documents are.
 const DOCUMENTS: &str = "key/";
@@ -112,7 +112,7 @@ impl Ledger {
         let now = self.shared().clock.now();
         let text = new_text()?;
         let key = Key {
-            id: new_id(now)?,
+            id: new_id("key_", now)?,
             name: new.name,
             roles: new.roles,
             prefix: prefix(&text),
@@ -152,6 +152,25 @@ impl Ledger {
         let key = Key { prefix: prefix(&text), hash, ..(**known).clone() };
         self.write_key(&key)?;
         Ok(Some((key, text)))
+    }
+
+    /// Revokes the keys that are bound to somebody who was erased, and takes the person out of them.
+    /// Returns how many.
+    pub(crate) fn erase_keys(&self, erasures: &Erasures) -> Result<u64, LedgerError> {
+        let _changing = self.key_state().change();
+        let now = self.shared().clock.now();
+        let mut count = 0;
+        for known in self.keys().list() {
+            let Some(erasure) = erasures.of(&known.binding, known.created_at) else { continue };
+            let mut key = (**known).clone();
+            let name = known.binding.user.clone().unwrap_or_default();
+            Eraser::new(erasure, &name).attribution(&mut key.binding);
+            key.name.clone_from(&erasure.pseudonym);
+            key.revoked_at = key.revoked_at.or(Some(now));
+            self.write_key(&key)?;
+            count += 1;
+        }
+        Ok(count)
     }
 
     /// Takes a text for an admin's key as long as this process runs. It is never recorded.
@@ -196,12 +215,20 @@ pub fn new_text() -> Result<String, LedgerError> {
     Ok(format!("{KEY_START}{}", data_encoding::BASE32_NOPAD.encode(&secret).to_ascii_lowercase()))
 }
 
-fn new_id(now: Timestamp) -> Result<String, LedgerError> {
+/// A new id: a word and a time-ordered unique number.
+pub(crate) fn new_id(start: &str, now: Timestamp) -> Result<String, LedgerError> {
     let mut bytes = [0; 10];
     random(&mut bytes)?;
     let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
     let id = uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid();
-    Ok(format!("key_{}", id.simple()))
+    Ok(format!("{start}{}", id.simple()))
+}
+
+/// A short random word.
+pub(crate) fn random_word() -> Result<String, LedgerError> {
+    let mut bytes = [0; 10];
+    random(&mut bytes)?;
+    Ok(data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase())
 }
 
 fn random(bytes: &mut [u8]) -> Result<(), LedgerError> {

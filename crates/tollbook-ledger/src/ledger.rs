@@ -3,6 +3,7 @@
 use crate::append::{Drafts, ticket, wait};
 use crate::dir::{DataDir, DirLock};
 use crate::durable::{self, Durable};
+use crate::erase;
 use crate::error::LedgerError;
 use crate::journal::record::{ControlBody, GapBody, Kind};
 use crate::journal::{self, Journal, Survey};
@@ -113,8 +114,10 @@ impl Ledger {
             unrecorded: Unrecorded::default(),
         };
         let cutoff_micros = position.cutoff.map_or(i64::MIN, |cutoff| cutoff.as_microsecond());
-        let shared =
-            Arc::new(Shared::new(dir, store, clock, options, guarded, position.applied, cutoff_micros));
+        let (erasures, notes) = erase::load(&dir, store.as_ref(), &position.ledger_id)?;
+        report.notes.extend(notes);
+        let shared = Shared::new(dir, store, clock, options, guarded, position.applied, cutoff_micros);
+        let shared = Arc::new(shared.with_erasures(erasures));
         // A process that was killed may have left records unsynced: the store must not overtake them.
         durable::make_durable(&shared)?;
         report.replayed = writer::replay(&shared, Seq::MAX)?;
@@ -128,6 +131,7 @@ impl Ledger {
             .map_err(|error| LedgerError::Invalid(format!("the writer thread could not start: {error}")))?;
         let keys = Keys::load(shared.store.as_ref())?;
         let ledger = Ledger { shared, book: RwLock::new(book), keys, writer: Some(writer), _lock: lock };
+        ledger.finish_erasures()?;
         report.interrupted = ledger.end_open_calls()?;
         // Housekeeping that cannot be done now is done another time; people should know why.
         if let Err(error) = ledger.trim_journal() {
@@ -295,6 +299,12 @@ impl Ledger {
                 "{key} was changed by somebody else at the same time; try again"
             ))),
         }
+    }
+
+    /// Begins another segment of the journal, if the open one has a record.
+    pub(crate) fn begin_segment(&self) -> Result<(), LedgerError> {
+        let now = self.shared.clock.now();
+        self.shared.lock().journal.rotate(now)
     }
 
     /// Appends a seal and waits until the store has it.

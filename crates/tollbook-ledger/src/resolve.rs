@@ -8,7 +8,9 @@ use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tollbook_store::{Control, Gap, IdentityRef, Join, Op, ResponseRef, Seal, State, Store, StoredCall};
-use tollbook_types::{Adjustment, Content, Digest, Entry, Event, Identity, OpenCall, Seq, Usage, limits};
+use tollbook_types::{
+    Adjustment, Content, Digest, Entry, Erasure, Event, Identity, OpenCall, Seq, Usage, limits,
+};
 
 /// A record on its way from the journal into the store.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub enum RecordBody {
     Gap(GapBody),
     /// Totals of a stretch that may go.
     Seal(SealBody),
+    /// A person who was erased.
+    Erase(Arc<Erasure>),
 }
 
 impl RecordBody {
@@ -49,6 +53,7 @@ impl RecordBody {
             Body::Control(control) => RecordBody::Control(control),
             Body::Gap(gap) => RecordBody::Gap(gap),
             Body::Seal(seal) => RecordBody::Seal(seal),
+            Body::Erase(erasure) => RecordBody::Erase(Arc::new(*erasure)),
         })
     }
 }
@@ -238,6 +243,10 @@ impl<'a> Resolver<'a> {
             }
             RecordBody::Seal(seal) => {
                 self.ops.push(Op::Seal(seal_of(seal)));
+                Ok(Outcome::Applied { seq })
+            }
+            RecordBody::Erase(erasure) => {
+                self.ops.push(Op::Erase { seq, erasure: erasure.clone() });
                 Ok(Outcome::Applied { seq })
             }
         }

@@ -9,9 +9,9 @@ use crate::ledger::Options;
 use crate::writer::Queue;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use tollbook_store::Store;
-use tollbook_types::{CardId, Clock, Seq};
+use tollbook_types::{CardId, Clock, Erasures, Seq};
 
 /// Whether the ledger can record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub(crate) struct Shared {
     pub promises: Promises,
     /// What occurred before this has been dropped and is refused; `i64::MIN` without a cut-off.
     pub cutoff_micros: AtomicI64,
+    /// Persons who were erased.
+    pub erasures: RwLock<Arc<Erasures>>,
     /// Something is pending, or the ledger closes.
     pub wake: Condvar,
     /// There is room in the queue again.
@@ -98,9 +100,15 @@ impl Shared {
             applied: Mutex::new(Applied { through: applied, at_micros: None }),
             promises: Promises::default(),
             cutoff_micros: AtomicI64::new(cutoff_micros),
+            erasures: RwLock::default(),
             wake: Condvar::new(),
             room: Condvar::new(),
         }
+    }
+
+    /// With the persons who were erased.
+    pub fn with_erasures(self, erasures: Erasures) -> Shared {
+        Shared { erasures: RwLock::new(Arc::new(erasures)), ..self }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Guarded> {

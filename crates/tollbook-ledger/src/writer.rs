@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tollbook_store::Batch;
+use tollbook_store::{Batch, Op};
 use tollbook_types::{Seq, limits};
 
 /// How long the writer waits before it tries a failed store again.
@@ -241,11 +241,14 @@ impl Applying {
             Some(open) => open,
             None => OpenCalls::load(shared.store.as_ref())?,
         };
-        let Decided { ops, outcomes, open: changes } = resolve(shared.store.as_ref(), &open, records)?;
+        let records = shared.without_erased(records)?;
+        let Decided { ops, outcomes, open: changes } = resolve(shared.store.as_ref(), &open, &records)?;
+        // An erasure may give open calls other ids: they are read again.
+        let is_erasing = ops.iter().any(|op| matches!(op, Op::Erase { .. }));
         shared.store.append(&Batch { ops, through })?;
         shared.note_applied(through);
         open.follow(changes);
-        self.open = Some(open);
+        self.open = (!is_erasing).then_some(open);
         Ok(outcomes)
     }
 }

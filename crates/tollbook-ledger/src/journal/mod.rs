@@ -189,6 +189,16 @@ impl Journal {
         self.next = self.unwritten;
     }
 
+    /// Begins another segment, unless the open one has no record yet.
+    pub fn rotate(&mut self, now: Timestamp) -> Result<(), LedgerError> {
+        self.commit()?;
+        let fresh = self.dir.join(segment::file_name(self.next));
+        if self.active.as_ref().is_some_and(|active| active.path == fresh) {
+            return Ok(());
+        }
+        self.begin_segment(now, None, Vec::new())
+    }
+
     /// A handle whose `sync_data` makes everything appended so far durable, without holding the journal.
     pub fn sync_handle(&self) -> Result<Arc<std::fs::File>, LedgerError> {
         match &self.active {

@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 use tollbook_types::record::{BodyHash, read_entry, read_open};
-use tollbook_types::{Adjustment, Digest, Entry, Money, OpenCall, Seq, Timestamp};
+use tollbook_types::{Adjustment, Digest, Entry, Erasure, Money, OpenCall, Seq, Timestamp};
 
 /// What a line starts with; also where reading can begin again after damage.
 const START: &[u8] = b"{\"v\":1,\"seq\":";
@@ -32,11 +32,21 @@ pub enum Kind {
     Gap,
     /// The totals of a stretch that may go.
     Seal,
+    /// A person who was erased.
+    Erase,
 }
 
 impl Kind {
-    const ALL: [Kind; 7] =
-        [Kind::Segment, Kind::Event, Kind::Adjust, Kind::Open, Kind::Control, Kind::Gap, Kind::Seal];
+    const ALL: [Kind; 8] = [
+        Kind::Segment,
+        Kind::Event,
+        Kind::Adjust,
+        Kind::Open,
+        Kind::Control,
+        Kind::Gap,
+        Kind::Seal,
+        Kind::Erase,
+    ];
 
     /// The name in the line.
     pub const fn name(self) -> &'static str {
@@ -48,6 +58,7 @@ impl Kind {
             Kind::Control => "control",
             Kind::Gap => "gap",
             Kind::Seal => "seal",
+            Kind::Erase => "erase",
         }
     }
 }
@@ -131,6 +142,8 @@ pub enum Body {
     Gap(GapBody),
     /// See [`Kind::Seal`].
     Seal(SealBody),
+    /// See [`Kind::Erase`].
+    Erase(Box<Erasure>),
 }
 
 /// A line whose checksum holds.
@@ -203,6 +216,7 @@ impl Line<'_> {
             Kind::Control => Body::Control(serde_json::from_slice(self.body)?),
             Kind::Gap => Body::Gap(serde_json::from_slice(self.body)?),
             Kind::Seal => Body::Seal(serde_json::from_slice(self.body)?),
+            Kind::Erase => Body::Erase(Box::new(serde_json::from_slice(self.body)?)),
         })
     }
 }

@@ -5,6 +5,7 @@ mod books;
 mod corrections;
 mod disk;
 mod durable;
+mod erasing;
 mod flips;
 mod full_disk;
 mod keys;

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tollbook_ledger::{Durability, LedgerError, Outcome, Settlement, journal};
+use tollbook_ledger::{Durability, ErasureOrder, LedgerError, Outcome, Settlement, journal};
 use tollbook_store::EventStore;
 use tollbook_types::{Meter, Meters};
 
@@ -130,6 +130,7 @@ fn worker_process() {
         "busy" => job.be_busy(),
         "open_call" => job.let_one_call_go(),
         "full" => job.meet_a_full_disk(),
+        "erase" => job.erase_persons(),
         "eio" => job.meet_a_failed_sync(),
         role => panic!("no such role: {role}"),
     }
@@ -279,6 +280,21 @@ impl Job {
         }
         self.acknowledge("recorded");
         std::thread::sleep(PATIENCE);
+    }
+
+    /// Persons are erased one after the other while calls of theirs come in.
+    fn erase_persons(&mut self) {
+        let job = &*self;
+        std::thread::scope(|scope| {
+            let sender = scope.spawn(move || job.send(0));
+            for person in 0..23 {
+                let (user, reason) = (format!("user-{person}"), format!("{} asked", job.round));
+                let order = ErasureOrder { user, project: None, reason };
+                let erased = job.books.ledger.erase(&order).unwrap();
+                job.acknowledge(&format!("erased {} {}", order.user, erased.erasure.id));
+            }
+            sender.join().unwrap();
+        });
     }
 
     /// The disk fills up, stays full until the preallocated journal is used up, and has room again.
