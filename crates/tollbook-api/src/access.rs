@@ -1,11 +1,12 @@
 //! Who asks, and whether they may.
 
+use crate::code::Code;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tollbook_store::{Dimension, Filter};
@@ -31,6 +32,29 @@ pub const READERS: Access = Access::Roles(&[Role::Viewer, Role::Member]);
 pub const SENDERS: Access = Access::Roles(&[Role::Ingest]);
 /// Admins alone.
 pub const ADMINS: Access = Access::Roles(&[]);
+/// Whoever has a key.
+pub const KEY_HOLDERS: Access = Access::Roles(Role::ALL);
+
+impl Access {
+    /// The roles that may, an admin's last; nothing where no role is needed.
+    pub fn roles(self) -> Vec<Role> {
+        let roles: &[Role] = match self {
+            Access::Anyone => return Vec::new(),
+            Access::Metrics => &[Role::Viewer],
+            Access::Roles(roles) => roles,
+        };
+        let others = roles.iter().copied().filter(|role| *role != Role::Admin);
+        others.chain([Role::Admin]).collect()
+    }
+
+    /// Why a request may not come through to the route.
+    pub fn refusals(self) -> &'static [Code] {
+        match self {
+            Access::Anyone => &[],
+            _ => &[Code::TwoKeys, Code::KeyMissing, Code::InvalidKey, Code::Forbidden],
+        }
+    }
+}
 
 /// Whose request it is. A route that needs a key always has one of these among its extensions.
 #[derive(Clone, Debug)]
@@ -89,21 +113,21 @@ pub async fn gate(
 }
 
 fn admit(shared: &Shared, access: Access, request: &Request) -> Result<Option<Caller>, Problem> {
-    let roles: &[Role] = match access {
+    match access {
         // A good key may be there; a bad one does no harm.
         Access::Anyone => return Ok(caller(shared, request.headers()).ok().flatten()),
         Access::Metrics if shared.options.open_metrics && is_local(request) => return Ok(None),
-        Access::Metrics => &[Role::Viewer],
-        Access::Roles(roles) => roles,
-    };
+        Access::Metrics | Access::Roles(_) => {}
+    }
     let Some(caller) = caller(shared, request.headers())? else {
         let detail = "a key is needed: send it as `authorization: Bearer tb_…`";
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, "key_missing", detail));
+        return Err(Problem::new(Code::KeyMissing, detail));
     };
-    if !roles.iter().any(|role| caller.0.may(*role)) && !caller.0.may(Role::Admin) {
-        let names: Vec<&str> = roles.iter().chain(&[Role::Admin]).map(|role| role.name()).collect();
+    let roles = access.roles();
+    if !roles.iter().any(|role| caller.0.may(*role)) {
+        let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
         let detail = format!("this needs a key with the role {}", names.join(" or "));
-        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
+        return Err(Problem::new(Code::Forbidden, detail));
     }
     Ok(Some(caller))
 }
@@ -116,7 +140,7 @@ fn is_local(request: &Request) -> bool {
 fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
     let invalid = || {
         let detail = "the key is not known, has been revoked, or has expired";
-        Problem::new(StatusCode::UNAUTHORIZED, "invalid_key", detail)
+        Problem::new(Code::InvalidKey, detail)
     };
     let mut presented: Option<&str> = None;
     let bearers = headers.get_all(header::AUTHORIZATION).iter().map(|value| {
@@ -127,7 +151,7 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Option<Caller>, Proble
     for text in bearers.chain(others) {
         let text = text.ok_or_else(invalid)?;
         if presented.is_some_and(|known| known != text) {
-            return Err(Problem::bad_request("two_keys", "two different keys were sent; send one"));
+            return Err(Problem::new(Code::TwoKeys, "two different keys were sent; send one"));
         }
         presented = Some(text);
     }

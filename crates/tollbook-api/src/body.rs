@@ -1,8 +1,9 @@
 //! Request bodies: bounded as they come, and as they are once decoded.
 
+use crate::code::Code;
 use crate::problem::Problem;
 use axum::body::Body;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use std::io::Read;
 
@@ -38,11 +39,9 @@ impl Encoding {
             "identity" => Ok(Encoding::Identity),
             "gzip" | "x-gzip" => Ok(Encoding::Gzip),
             "zstd" => Ok(Encoding::Zstd),
-            _ => Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_encoding",
-                "content-encoding is gzip, zstd or absent, once",
-            )),
+            _ => {
+                Err(Problem::new(Code::UnsupportedEncoding, "content-encoding is gzip, zstd or absent, once"))
+            }
         }
     }
 }
@@ -57,9 +56,8 @@ pub async fn read(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, Proble
     // What is announced is not there yet: room is made as it comes.
     let mut bytes = Vec::with_capacity(announced.min(SLACK_BYTES));
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| {
-            Problem::bad_request("body_incomplete", "the request's body did not come to its end")
-        })?;
+        let frame = frame
+            .map_err(|_| Problem::new(Code::BodyIncomplete, "the request's body did not come to its end"))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > BODY_BYTES_MAX {
             return Err(too_large());
@@ -71,8 +69,7 @@ pub async fn read(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, Proble
 
 /// The body as text would be read from it. What came encoded is given up.
 pub fn decode(encoding: Encoding, bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
-    let broken =
-        |_| Problem::bad_request("encoding_invalid", "the body is not what its content-encoding says");
+    let broken = |_| Problem::new(Code::EncodingInvalid, "the body is not what its content-encoding says");
     let reader: Box<dyn Read + '_> = match encoding {
         Encoding::Identity => return Ok(bytes),
         Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes.as_slice())),
@@ -96,5 +93,5 @@ fn too_large() -> Problem {
     let detail = format!(
         "a body has at most {BODY_BYTES_MAX} bytes, decoded too, and grows at most {RATIO_MAX} times by decoding"
     );
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    Problem::new(Code::BodyTooLarge, detail)
 }

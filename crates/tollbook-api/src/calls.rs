@@ -1,6 +1,8 @@
 //! `GET /api/v1/calls`, one call, and why it costs what it costs.
 
 use crate::access::{Caller, READERS, Scope};
+use crate::code::{self, Code};
+use crate::doc::{self, Content, Doc, Tag};
 use crate::params::{Params, invalid};
 use crate::problem::Problem;
 use crate::question;
@@ -10,11 +12,12 @@ use crate::wire::{self, CallView, Explanation};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use data_encoding::BASE64URL_NOPAD;
-use http::{Method, StatusCode, Uri};
+use http::{Method, Uri};
 use serde::Serialize;
 use std::sync::Arc;
 use tollbook_store::{CallsCursor, CallsOrder, CallsQuery, Store, StoreError, StoredCall};
 use tollbook_types::{CardId, Digest, RateCard};
+use utoipa::ToSchema;
 
 /// Calls on a page, unless asked for fewer or more.
 const LIMIT_DEFAULT: usize = 50;
@@ -22,20 +25,52 @@ const LIMIT_MAX: usize = 1_000;
 /// The first byte of a cursor: its form.
 const CURSOR_FORM: u8 = 1;
 
+/// What its routes are grouped by.
+pub const TAG: Tag = Tag { name: "queries", about: "Calls, what one costs and why, sums." };
+
 /// Its routes.
 pub fn routes() -> Vec<Route> {
+    let listing = Doc::new(TAG, "List calls")
+        .query("from", "The first day or instant, or `7d`; all time unless said.", doc::text())
+        .query("to", "The last day, or the first instant after.", doc::text())
+        .query("tz", "The IANA zone of the days.", doc::text())
+        .query(
+            "sort",
+            "Latest first, dearest first, or oldest record first.",
+            doc::words(&["time", "cost", "recorded"]),
+        )
+        .query("limit", "Calls on a page, 50 unless said.", doc::whole(1, LIMIT_MAX as u64))
+        .query("cursor", "`next_cursor` of the page before; the rest unchanged.", doc::text())
+        .dimensions()
+        .gives(200, "A page of calls.", [Content::json::<Page>()])
+        .refuses(&[Code::ParameterInvalid, Code::CursorInvalid, Code::RangeTooLarge])
+        .refuses(code::READ);
+    let found = |summary| {
+        Doc::new(TAG, summary)
+            .path("id", "The id that the call was recorded under.")
+            .query("project", "Of which project, where several have the id.", doc::text())
+            .query("source", "Where it came in, where several have the id.", doc::text())
+            .refuses(&[Code::ParameterInvalid, Code::NotFound, Code::AmbiguousId])
+            .refuses(code::READ)
+    };
+    let one_call = found("Show one call in full").gives(200, "The call.", [Content::json::<CallView>()]);
+    let explained = found("Explain what a call costs")
+        .about("The provider's own words, meters, price, and each line as an integer product.")
+        .gives(200, "The explanation.", [Content::json::<Explanation>()]);
     vec![
-        route(Method::GET, "/api/v1/calls", READERS, list),
-        route(Method::GET, "/api/v1/calls/{id}", READERS, one),
-        route(Method::GET, "/api/v1/calls/{id}/explain", READERS, explain),
+        route(Method::GET, "/api/v1/calls", READERS, list, listing),
+        route(Method::GET, "/api/v1/calls/{id}", READERS, one, one_call),
+        route(Method::GET, "/api/v1/calls/{id}/explain", READERS, explain, explained),
     ]
 }
 
 /// A page of calls.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Calls)]
 pub struct Page {
     data: Vec<CallView>,
     has_more: bool,
+    /// Where the next page begins.
     next_cursor: Option<String>,
 }
 
@@ -150,7 +185,7 @@ impl Wanted {
                     "several calls have this id: from {}; add source= and project=",
                     names.join(", from ")
                 );
-                Err(Problem::new(StatusCode::CONFLICT, "ambiguous_id", detail))
+                Err(Problem::new(Code::AmbiguousId, detail))
             }
         })
     }
@@ -178,7 +213,7 @@ fn write_cursor(next: CallsCursor, question: Digest) -> String {
 fn read_cursor(text: &str, question: Digest) -> Result<CallsCursor, Problem> {
     let wrong = || {
         let detail = "the cursor is not one that this question gave; leave it out to begin anew";
-        Problem::bad_request("cursor_invalid", detail)
+        Problem::new(Code::CursorInvalid, detail)
     };
     let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| wrong())?;
     let (head, rest) = bytes.split_first_chunk::<9>().ok_or_else(wrong)?;

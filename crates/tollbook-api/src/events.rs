@@ -3,10 +3,13 @@
 use crate::access::{Caller, SENDERS};
 use crate::body::{self, Encoding};
 use crate::cloudevents;
+use crate::code::{self, Code};
+use crate::doc::{Content, Doc, Tag};
 use crate::metrics::Ingest;
 use crate::problem::{Fault, Problem};
 use crate::routes::{Route, route};
 use crate::shared::Shared;
+use crate::wire::schema::{self, CloudEvent, CloudEvents, Events};
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -20,7 +23,8 @@ use tollbook_store::StoreError;
 use tollbook_types::json::{self, Items};
 use tollbook_types::limits::{BATCH_EVENTS_MAX, JSON_TREE_BYTES_MAX};
 use tollbook_types::{CostBasis, Event, Key, Money, Role, Seq, Timestamp};
-use tollbook_usage::import::{self, Context, Window, code, native};
+use tollbook_usage::import::{self, Context, Window, native};
+use utoipa::ToSchema;
 
 /// Where events from here come in.
 const SOURCE: &str = "api";
@@ -29,8 +33,6 @@ const WINDOW: Window = Window { past_seconds: 35 * 86_400, future_seconds: 5 * 6
 
 /// The preference of callers who need no summary.
 const RETURN_MINIMAL: &str = "return=minimal";
-/// The code of another content under a known id.
-const ID_CONFLICT: &str = "id_conflict";
 
 /// How events stand in a request. An object with the member `specversion` is a CloudEvent in any of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,48 +66,85 @@ enum Told {
 enum Fate {
     Accepted { cost: Option<Money>, tokens: u64, unpriced: bool },
     Duplicate { code: Option<&'static str>, cost: Option<Money>, tokens: u64 },
-    Rejected { code: &'static str, detail: String, pointer: Option<String> },
+    Rejected { code: Code, detail: String, pointer: Option<String> },
 }
 
 /// What became of all of them. Sums are of those that were accepted.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = Recorded)]
 pub struct Answer {
     accepted: u64,
     duplicates: u64,
     rejected: Vec<Rejected>,
+    #[schema(value_type = schema::Usd)]
     cost_usd: Money,
     total_tokens: u64,
+    /// Accepted ones that no price matched.
     unpriced: u64,
+    /// What became of each, in the order in which they came.
     results: Vec<Verdict>,
 }
 
-#[derive(Serialize)]
+/// An event that was refused.
+#[derive(Serialize, ToSchema)]
 struct Rejected {
+    /// Its place among those that came, from 0.
     index: usize,
+    /// Its line, from 1, where events are lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
     id: Option<String>,
-    code: &'static str,
+    code: Code,
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<String>,
 }
 
-#[derive(Serialize)]
+/// What became of an event.
+#[derive(Serialize, ToSchema)]
 struct Verdict {
     id: Option<String>,
+    /// `accepted`, `duplicate` or `rejected`.
     result: &'static str,
+    /// Why it was rejected; `joined`: told by another source before.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Usd>)]
     cost_usd: Option<Option<Money>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     total_tokens: Option<u64>,
 }
 
+/// What its routes are grouped by.
+pub const TAG: Tag = Tag { name: "events", about: "Calls made elsewhere, sent in." };
+
 /// Its routes.
 pub fn routes() -> Vec<Route> {
-    vec![route(Method::POST, "/api/v1/events", SENDERS, post)]
+    let recording = Doc::new(TAG, "Record calls")
+        .about(
+            "One event, an array of them, or one a line; at most 1,000. The answer comes when they are durable \
+             and in every sum. A batch is answered 200 with what is refused in `rejected`; an event on its own \
+             gets the refusal itself. Sending the same again is always safe: it counts once.",
+        )
+        .takes([
+            Content::of::<Events>("application/json"),
+            Content::text("application/x-ndjson"),
+            Content::text("application/ndjson"),
+            Content::text("application/jsonl"),
+            Content::of::<CloudEvent>("application/cloudevents+json"),
+            Content::of::<CloudEvents>("application/cloudevents-batch+json"),
+        ])
+        .header("prefer", "`return=minimal`: 204 where nothing is refused.")
+        .gives(200, "What became of each.", [Content::json::<Answer>()])
+        .gives(204, "All are recorded, and the caller prefers no summary.", [])
+        .refuses(&[Code::UnsupportedMediaType, Code::BatchTooLarge, Code::IdConflict, Code::BeforeCutoff])
+        .refuses(&[Code::IdInvalid, Code::UsageInconsistent, Code::TimestampFuture, Code::TimestampTooOld])
+        .refuses(code::BODY)
+        .refuses(code::JSON)
+        .refuses(code::MEMBERS)
+        .refuses(code::WRITE);
+    vec![route(Method::POST, "/api/v1/events", SENDERS, post, recording)]
 }
 
 /// Records what the body says.
@@ -175,8 +214,7 @@ impl Form {
 
     fn unknown() -> Problem {
         Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
+            Code::UnsupportedMediaType,
             "content-type is application/json, application/x-ndjson, application/cloudevents+json or \
              application/cloudevents-batch+json",
         )
@@ -205,13 +243,18 @@ fn take(ledger: &Ledger, key: &Key, form: Form, text: &[u8], now: Timestamp) -> 
             Told::Forbidden { id } => (Some(id), forbidden()),
             Told::Refused { id, mut problems } => {
                 let problem = problems.swap_remove(0);
-                (id, Fate::Rejected { code: problem.code, detail: problem.detail, pointer: problem.pointer })
+                (
+                    id,
+                    Fate::Rejected {
+                        detail: problem.detail.clone(),
+                        pointer: problem.pointer.clone(),
+                        code: problem.into(),
+                    },
+                )
             }
         };
         if is_single && let Fate::Rejected { code, detail, .. } = fate {
-            let is_conflict = code == ID_CONFLICT;
-            let status = if is_conflict { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
-            return Err(Problem::new(status, code, detail));
+            return Err(Problem::new(code, detail));
         }
         answer.add(index, item.line, id, fate);
     }
@@ -220,10 +263,8 @@ fn take(ledger: &Ledger, key: &Key, form: Form, text: &[u8], now: Timestamp) -> 
 
 /// The events in a body, and whether it is one object rather than a batch.
 fn read(form: Form, text: &[u8], ctx: &Context<'_>) -> Result<(Vec<Item>, bool), Problem> {
-    let unreadable = |error: serde_json::Error| {
-        let problem = import::Problem::of_json(&error, text);
-        Problem::bad_request(problem.code, problem.detail)
-    };
+    let unreadable =
+        |error: serde_json::Error| Problem::of_input(vec![import::Problem::of_json(&error, text)]);
     match form {
         Form::Lines => {
             let items: Vec<Item> = lines(text).map(|(line, text)| Item::of_line(line, text, ctx)).collect();
@@ -244,7 +285,7 @@ fn read(form: Form, text: &[u8], ctx: &Context<'_>) -> Result<(Vec<Item>, bool),
                 (Items::TooMany, _) => return Err(too_many()),
                 (Items::One(told), Form::Json | Form::CloudEvent) if is_object => (vec![told], true),
                 (Items::Many(told), Form::Json | Form::CloudEvents) => (told, false),
-                (_, form) => return Err(Problem::bad_request(code::JSON_INVALID, form.expected())),
+                (_, form) => return Err(Problem::new(Code::JsonInvalid, form.expected())),
             };
             Ok((told.into_iter().map(|told| Item { line: None, told }).collect(), is_single))
         }
@@ -260,7 +301,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 
 fn too_many() -> Problem {
     let detail = format!("a request has at most {BATCH_EVENTS_MAX} events");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", detail)
+    Problem::new(Code::BatchTooLarge, detail)
 }
 
 impl Told {
@@ -281,7 +322,7 @@ impl Told {
             Ok(event) => Told::Event(Box::new(event)),
             Err(problems) => {
                 // An id that is itself refused is not repeated.
-                let is_good = problems.iter().all(|problem| problem.code != code::ID_INVALID);
+                let is_good = problems.iter().all(|problem| problem.code != import::code::ID_INVALID);
                 let id = value.get("id").and_then(Value::as_str).filter(|_| is_good);
                 Told::Refused { id: id.map(str::to_owned), problems }
             }
@@ -326,7 +367,7 @@ fn bind(item: &mut Item, key: &Key) {
 
 fn forbidden() -> Fate {
     let detail = "the key is bound to another project".to_owned();
-    Fate::Rejected { code: "forbidden", detail, pointer: Some("/project".to_owned()) }
+    Fate::Rejected { code: Code::Forbidden, detail, pointer: Some("/project".to_owned()) }
 }
 
 /// An event on its own gets the refusal itself.
@@ -336,7 +377,7 @@ fn refuse_single(item: &Item) -> Result<(), Problem> {
         Told::Refused { problems, .. } => Err(Problem::of_input(problems.clone())),
         Told::Forbidden { .. } => match forbidden() {
             Fate::Rejected { code, detail, pointer } => {
-                let problem = Problem::new(StatusCode::FORBIDDEN, code, detail.clone());
+                let problem = Problem::new(code, detail.clone());
                 Err(Problem { errors: vec![Fault { pointer, code, detail }], ..problem })
             }
             _ => Ok(()),
@@ -354,10 +395,11 @@ fn fate(ledger: &Ledger, outcome: Option<Outcome>) -> Result<Fate, Problem> {
         },
         Some(Outcome::Duplicate { entry }) => known(ledger, entry, None)?,
         Some(Outcome::Joined { entry, .. }) => known(ledger, entry, Some("joined"))?,
-        Some(Outcome::Conflict { .. }) => {
-            rejected(ID_CONFLICT, "the id is recorded already and says something else; the first is kept")
-        }
-        Some(Outcome::BeforeCutoff) => rejected("before_cutoff", "calls of that day are no longer kept"),
+        Some(Outcome::Conflict { .. }) => rejected(
+            Code::IdConflict,
+            "the id is recorded already and says something else; the first is kept",
+        ),
+        Some(Outcome::BeforeCutoff) => rejected(Code::BeforeCutoff, "calls of that day are no longer kept"),
         _ => {
             tracing::error!("nothing is known of what became of an event");
             return Err(Problem::internal());
@@ -390,7 +432,7 @@ impl Answer {
             }
             Fate::Rejected { code, detail, pointer } => {
                 self.rejected.push(Rejected { index, line, id: id.clone(), code, detail, pointer });
-                ("rejected", Some(code), None)
+                ("rejected", Some(code.name()), None)
             }
         };
         let (cost_usd, total_tokens) = figures.unzip();

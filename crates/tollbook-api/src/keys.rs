@@ -2,34 +2,71 @@
 
 use crate::access::ADMINS;
 use crate::body::{self, Encoding};
+use crate::code::{self, Code};
+use crate::doc::{Content, Doc, Tag};
 use crate::object::Object;
 use crate::problem::Problem;
 use crate::question;
 use crate::routes::{Route, route};
 use crate::shared::Shared;
-use crate::wire::KeyView;
+use crate::wire::{KeyView, NewKeyView};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use http::{HeaderMap, Method, StatusCode, header};
-use serde_json::json;
+use serde::Serialize;
 use std::sync::Arc;
 use tollbook_ledger::NewKey;
 use tollbook_types::{Attribution, Timestamp};
-use tollbook_usage::import::code;
+use utoipa::ToSchema;
 
 /// A key's text is for its owner, not for caches.
 const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
+/// What its routes are grouped by.
+const TAG: Tag = Tag { name: "keys", about: "Who may use the gateway and the API." };
+
 /// Its routes.
 pub fn routes() -> Vec<Route> {
+    let id = "The key's id: `key_…`, not its text.";
+    let listing = Doc::new(TAG, "List keys")
+        .about("Every key, also those that are of no use any more, oldest first.")
+        .gives(200, "All keys, without their texts.", [Content::json::<Keys>()]);
+    let making = Doc::new(TAG, "Make a key")
+        .about("The key's text is in this answer and in no other: only a digest of it is kept.")
+        .takes([Content::json::<NewKeyView>()])
+        .gives(201, "The key, with its text.", [Content::json::<KeyView>()])
+        .refuses(code::BODY)
+        .refuses(code::JSON)
+        .refuses(code::MEMBERS)
+        .refuses(code::WRITE);
+    let ending = Doc::new(TAG, "End a key")
+        .about("On return it opens nothing any more. Ending one that has ended changes nothing.")
+        .path("id", id)
+        .gives(204, "It has ended.", [])
+        .refuses(&[Code::NotFound])
+        .refuses(code::WRITE);
+    let rotating = Doc::new(TAG, "Give a key another text")
+        .about("The old text is of no use from then on. A key that has ended stays so.")
+        .path("id", id)
+        .gives(200, "The key, with its new text.", [Content::json::<KeyView>()])
+        .refuses(&[Code::NotFound])
+        .refuses(code::WRITE);
     vec![
-        route(Method::GET, "/api/v1/keys", ADMINS, list),
-        route(Method::POST, "/api/v1/keys", ADMINS, create),
-        route(Method::DELETE, "/api/v1/keys/{id}", ADMINS, revoke),
-        route(Method::POST, "/api/v1/keys/{id}/rotate", ADMINS, rotate),
+        route(Method::GET, "/api/v1/keys", ADMINS, list, listing),
+        route(Method::POST, "/api/v1/keys", ADMINS, create, making),
+        route(Method::DELETE, "/api/v1/keys/{id}", ADMINS, revoke, ending),
+        route(Method::POST, "/api/v1/keys/{id}/rotate", ADMINS, rotate, rotating),
     ]
+}
+
+/// All keys: there are so few that they need no pages.
+#[derive(Serialize, ToSchema)]
+struct Keys {
+    data: Vec<KeyView>,
+    has_more: bool,
+    next_cursor: Option<String>,
 }
 
 /// Makes a key; its text is in this answer and in no other.
@@ -54,7 +91,7 @@ pub async fn create(
 pub async fn list(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let keys = shared.ledger.keys();
     let data: Vec<KeyView> = keys.list().map(|key| KeyView::of(key)).collect();
-    (NO_STORE, Json(json!({"data": data, "has_more": false, "next_cursor": null})))
+    (NO_STORE, Json(Keys { data, has_more: false, next_cursor: None }))
 }
 
 /// Ends a key: on return it opens nothing any more.
@@ -97,7 +134,7 @@ fn read(text: &[u8], now: Timestamp) -> Result<NewKey, Problem> {
     let roles = match told_roles.as_deref().map(question::roles) {
         Some(Ok(roles)) => roles,
         Some(Err(detail)) => {
-            reader.fault("role", code::FIELD_INVALID, &detail);
+            reader.fault("role", Code::FieldInvalid, &detail);
             Vec::new()
         }
         None => {

@@ -8,10 +8,13 @@ mod access;
 mod body;
 mod calls;
 mod cloudevents;
+mod code;
+mod doc;
 mod events;
 mod keys;
 pub mod metrics;
 mod object;
+mod openapi;
 mod params;
 mod probes;
 mod problem;
@@ -23,6 +26,7 @@ pub mod wire;
 
 pub use access::Access;
 pub use calls::card;
+pub use code::Code;
 pub use routes::Listed;
 
 use metrics::Figures;
@@ -68,5 +72,10 @@ impl Api {
     /// Every route that there is, for tests and documentation.
     pub fn routes() -> Vec<Listed> {
         routes::listed()
+    }
+
+    /// The OpenAPI document of all routes, as it stands at `/openapi.json`.
+    pub fn document() -> serde_json::Value {
+        routes::document()
     }
 }

@@ -4,6 +4,8 @@
 //! text, so what is shown is what was counted. Money is for the books, not for graphs.
 
 use crate::access::Access;
+use crate::doc::{Content, Doc};
+use crate::probes::TAG;
 use crate::routes::{Route, route};
 use crate::shared::Shared;
 use axum::extract::State;
@@ -20,7 +22,10 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Its routes.
 pub(crate) fn routes() -> Vec<Route> {
-    vec![route(Method::GET, "/metrics", Access::Metrics, show)]
+    let showing = Doc::new(TAG, "Figures for Prometheus")
+        .about("Without a key from this machine, if `[server] open_metrics` is set.")
+        .gives(200, "The figures, in the text format.", [Content::text("text/plain")]);
+    vec![route(Method::GET, "/metrics", Access::Metrics, show, showing)]
 }
 
 /// Somebody else's figures, shown beside the API's own.

@@ -1,12 +1,12 @@
 //! A request's body that is one small object: its members are taken out one by one, and everything that
 //! is wrong with them is told at once. It must never know what the members are for.
 
+use crate::code::Code;
 use crate::problem::{Fault, Problem};
-use http::StatusCode;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use tollbook_types::{Timestamp, parse_instant};
-use tollbook_usage::import::{self, code};
+use tollbook_usage::import;
 
 /// The members of an object, taken out one by one.
 pub struct Object {
@@ -17,18 +17,16 @@ pub struct Object {
 impl Object {
     /// The object that a body is.
     pub fn read(text: &[u8]) -> Result<Object, Problem> {
-        let value = tollbook_types::json::parse(text).map_err(|error| {
-            let problem = import::Problem::of_json(&error, text);
-            Problem::bad_request(problem.code, problem.detail)
-        })?;
+        let value = tollbook_types::json::parse(text)
+            .map_err(|error| Problem::of_input(vec![import::Problem::of_json(&error, text)]))?;
         let Value::Object(members) = value else {
-            return Err(Problem::bad_request(code::JSON_INVALID, "the body is an object"));
+            return Err(Problem::new(Code::JsonInvalid, "the body is an object"));
         };
         Ok(Object { members, faults: Vec::new() })
     }
 
     /// Notes what is wrong with a member.
-    pub fn fault(&mut self, name: &str, code: &'static str, detail: &str) {
+    pub fn fault(&mut self, name: &str, code: Code, detail: &str) {
         let pointer = Some(format!("/{name}"));
         self.faults.push(Fault { pointer, code, detail: detail.to_owned() });
     }
@@ -37,7 +35,7 @@ impl Object {
     pub fn missing(&mut self, name: &str) {
         let pointer = format!("/{name}");
         if self.faults.iter().all(|fault| fault.pointer.as_deref() != Some(pointer.as_str())) {
-            self.fault(name, code::FIELD_MISSING, "has to be there");
+            self.fault(name, Code::FieldMissing, "has to be there");
         }
     }
 
@@ -47,7 +45,7 @@ impl Object {
             Value::Null => None,
             Value::String(text) => Some(text),
             _ => {
-                self.fault(name, code::FIELD_INVALID, "must be a text");
+                self.fault(name, Code::FieldInvalid, "must be a text");
                 None
             }
         }
@@ -59,7 +57,7 @@ impl Object {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(tags)) => tags,
             Some(_) => {
-                self.fault("tags", code::FIELD_INVALID, "must be an object of texts");
+                self.fault("tags", Code::FieldInvalid, "must be an object of texts");
                 Map::new()
             }
         };
@@ -67,7 +65,7 @@ impl Object {
         for (name, value) in told {
             match value {
                 Value::String(text) => drop(tags.insert(name, text)),
-                _ => self.fault("tags", code::FIELD_INVALID, "must be an object of texts"),
+                _ => self.fault("tags", Code::FieldInvalid, "must be an object of texts"),
             }
         }
         tags
@@ -79,11 +77,11 @@ impl Object {
         match parse_instant(&text) {
             Ok(at) if at > now => Some(at),
             Ok(_) => {
-                self.fault(name, code::FIELD_INVALID, "must lie ahead");
+                self.fault(name, Code::FieldInvalid, "must lie ahead");
                 None
             }
             Err(detail) => {
-                self.fault(name, code::TIMESTAMP_INVALID, &detail);
+                self.fault(name, Code::TimestampInvalid, &detail);
                 None
             }
         }
@@ -93,12 +91,8 @@ impl Object {
     pub fn finish(mut self) -> Result<(), Problem> {
         let unknown: Vec<String> = self.members.keys().map(|name| name.chars().take(64).collect()).collect();
         for name in unknown {
-            self.fault(&name, code::UNKNOWN_MEMBER, "is not known");
+            self.fault(&name, Code::UnknownMember, "is not known");
         }
-        let Some(first) = self.faults.first() else { return Ok(()) };
-        let place = first.pointer.as_deref().unwrap_or_default();
-        let problem =
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, first.code, format!("{place} {}", first.detail));
-        Err(Problem { errors: self.faults, ..problem })
+        Problem::of_faults(self.faults).map_or(Ok(()), Err)
     }
 }

@@ -1,6 +1,7 @@
 //! A request's query: the parameters that a handler knows, and filters for the rest.
 
 use crate::access::Scope;
+use crate::code::Code;
 use crate::problem::Problem;
 use crate::question::{self, NamedZone};
 use axum::extract::Query;
@@ -14,7 +15,7 @@ pub struct Params(Vec<(String, String)>);
 
 /// A refused parameter.
 pub fn invalid(detail: impl Into<String>) -> Problem {
-    Problem::bad_request("parameter_invalid", detail)
+    Problem::new(Code::ParameterInvalid, detail)
 }
 
 impl Params {

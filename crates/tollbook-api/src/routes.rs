@@ -2,16 +2,19 @@
 //! panics, counts.
 
 use crate::access::{Access, gate};
+use crate::code::Code;
+use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
-use crate::{calls, events, keys, metrics, probes, usage};
+use crate::{calls, events, keys, metrics, openapi, probes, usage};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// The header that carries a request's id, both ways.
@@ -30,25 +33,34 @@ pub struct Listed {
     pub access: Access,
 }
 
-/// A route: what it is, who may use it, and what answers.
+/// A route: what it is, who may use it, what it says of itself, and what answers.
 pub struct Route {
     listed: Listed,
+    doc: Doc,
     handler: MethodRouter<Arc<Shared>>,
 }
 
 /// Everything that there is: each module has its own routes.
 fn all() -> Vec<Route> {
-    let modules =
-        [events::routes, calls::routes, usage::routes, keys::routes, probes::routes, metrics::routes];
+    let modules = [
+        events::routes,
+        calls::routes,
+        usage::routes,
+        keys::routes,
+        probes::routes,
+        metrics::routes,
+        openapi::routes,
+    ];
     modules.into_iter().flat_map(|routes| routes()).collect()
 }
 
-/// A route. None can be without a word on who may use it.
+/// A route. None can be without a word on who may use it and what it takes and gives.
 pub fn route<T: 'static>(
     method: Method,
     path: &'static str,
     access: Access,
     handler: impl Handler<T, Arc<Shared>>,
+    doc: Doc,
 ) -> Route {
     let filter = match method {
         Method::POST => MethodFilter::POST,
@@ -57,7 +69,7 @@ pub fn route<T: 'static>(
         Method::DELETE => MethodFilter::DELETE,
         _ => MethodFilter::GET,
     };
-    Route { listed: Listed { method, path, access }, handler: on(filter, handler) }
+    Route { listed: Listed { method, path, access }, doc, handler: on(filter, handler) }
 }
 
 /// The routes without their handlers.
@@ -65,10 +77,16 @@ pub fn listed() -> Vec<Listed> {
     all().into_iter().map(|route| route.listed).collect()
 }
 
+/// The document of all routes.
+pub fn document() -> Value {
+    let all = all();
+    openapi::document(all.iter().map(|route| (&route.listed, &route.doc)))
+}
+
 /// All routes over what they share.
 pub fn router(shared: Arc<Shared>) -> Router {
     let mut router = Router::new();
-    for Route { listed, handler } in all() {
+    for Route { listed, handler, .. } in all() {
         let guard = from_fn_with_state((shared.clone(), listed.access), gate);
         router = router.route(listed.path, handler.route_layer(guard));
     }
@@ -76,7 +94,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .fallback(async || Problem::not_found("there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             let detail = "this path knows other methods; the header `allow` names them";
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+            Problem::new(Code::MethodNotAllowed, detail)
         })
         .layer(from_fn_with_state(shared.clone(), surround))
         .with_state(shared)
@@ -100,8 +118,9 @@ async fn surround(State(shared): State<Arc<Shared>>, request: Request, next: Nex
         let allow = response.headers_mut().remove(http::header::ALLOW);
         response = problem.answer(&id);
         response.headers_mut().extend(allow.map(|allow| (http::header::ALLOW, allow)));
-        if problem.status.is_server_error() {
-            tracing::warn!(request_id = id, status = problem.status.as_u16(), "{}", problem.code);
+        let status = problem.code.status();
+        if status.is_server_error() {
+            tracing::warn!(request_id = id, status = status.as_u16(), "{}", problem.code.name());
         }
     }
     let path = path.as_ref().map_or("other", MatchedPath::as_str);

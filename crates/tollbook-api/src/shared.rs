@@ -1,9 +1,9 @@
 //! What every handler has at hand, and the bounded way to threads that may wait.
 
 use crate::Options;
+use crate::code::Code;
 use crate::metrics::{Counts, Figures};
 use crate::problem::Problem;
-use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -73,7 +73,7 @@ async fn on_thread<T: Send + 'static>(
 ) -> Result<T, Problem> {
     let turn = tokio::time::timeout(TURN_MAX, turns.clone().acquire_owned()).await;
     let Ok(Ok(turn)) = turn else {
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too much to do; try again");
+        let problem = Problem::new(Code::Busy, "too much to do; try again");
         return Err(Problem { retry_after_s: Some(2), ..problem });
     };
     let done = tokio::task::spawn_blocking(move || {

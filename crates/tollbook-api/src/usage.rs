@@ -1,12 +1,16 @@
 //! `GET /api/v1/usage`: how much, by what, over time.
 
 use crate::access::{Caller, READERS};
+use crate::calls::TAG;
+use crate::code::{self, Code};
+use crate::doc::{self, Content, Doc};
 use crate::params::{Params, invalid};
 use crate::problem::Problem;
 use crate::question;
 use crate::routes::{Route, route};
 use crate::shared::Shared;
 use crate::wire::ReportView;
+use crate::wire::schema::Report;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -20,7 +24,20 @@ const DAYS_DEFAULT: u32 = 7;
 
 /// Its routes.
 pub fn routes() -> Vec<Route> {
-    vec![route(Method::GET, "/api/v1/usage", READERS, report)]
+    let summing = Doc::new(TAG, "Sum calls")
+        .about("Calls without a price are counted in `unpriced_calls` and are in no sum.")
+        .query("from", "The first day or instant, or `7d`; the last 7 days unless said.", doc::text())
+        .query("to", "The last day, or the first instant after.", doc::text())
+        .query("tz", "The IANA zone of days and buckets.", doc::text())
+        .query("interval", "The length of a bucket.", doc::words(&["none", "hour", "day", "week", "month"]))
+        .query("group_by", "Dimensions, separated by commas.", doc::text())
+        .query("as", "As corrected since, or as first recorded.", doc::words(&["corrected", "billed"]))
+        .query("as_of", "As it was known at an instant; instead of `as`.", doc::instant())
+        .dimensions()
+        .gives(200, "The question, rows and their total.", [Content::json::<Report>()])
+        .refuses(&[Code::ParameterInvalid, Code::RangeTooLarge])
+        .refuses(code::READ);
+    vec![route(Method::GET, "/api/v1/usage", READERS, report, summing)]
 }
 
 /// Sums calls.

@@ -1,6 +1,7 @@
 //! One call: the event's members, what it used, what it cost, and what was corrected since.
 
 use super::quantity::QuantitiesView;
+use super::schema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tollbook_store::{State, StoredCall};
@@ -8,14 +9,18 @@ use tollbook_types::{
     Adjustment, Attribution, Conditions, CostBasis, Evidence, FreeReason, LegRating, Meters, Money, Status,
     Timestamp, Usage,
 };
+use utoipa::ToSchema;
 
 /// A call in the state that counts.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Call)]
 pub struct CallView {
     pub id: String,
     pub source: String,
+    #[schema(value_type = schema::Instant)]
     pub occurred_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Instant>)]
     pub recorded_at: Option<Timestamp>,
     pub provider: String,
     pub model: String,
@@ -23,15 +28,18 @@ pub struct CallView {
     pub request_model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
+    #[schema(value_type = schema::Status)]
     pub status: Status,
     pub error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
     #[serde(flatten)]
+    #[schema(value_type = schema::Attribution)]
     pub attribution: Attribution,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
     pub conditions: Conditions,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
@@ -39,30 +47,43 @@ pub struct CallView {
     pub time_to_first_token_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_response_id: Option<String>,
+    #[schema(value_type = Option<schema::Quantities>)]
     pub usage: Option<QuantitiesView>,
     pub legs: Vec<Leg>,
+    #[schema(value_type = Option<schema::Usd>)]
     pub cost_usd: Option<Money>,
+    #[schema(value_type = Option<schema::Usd>)]
     pub input_cost_usd: Option<Money>,
+    #[schema(value_type = Option<schema::Usd>)]
     pub output_cost_usd: Option<Money>,
+    #[schema(value_type = Option<schema::Usd>)]
     pub other_cost_usd: Option<Money>,
+    #[schema(value_type = schema::CostBasis)]
     pub cost_basis: CostBasis,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Usd>)]
     pub provider_cost_usd: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Usd>)]
     pub book_cost_usd: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Usd>)]
     pub billed_cost_usd: Option<Option<Money>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Usd>)]
     pub worst_case_usd: Option<Money>,
     pub price_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unpriced_because: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::FreeReason>)]
     pub free: Option<FreeReason>,
+    #[schema(value_type = schema::Evidence)]
     pub evidence: Evidence,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimator: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Usd>)]
     pub saved_usd: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved_tokens: Option<u64>,
@@ -72,26 +93,33 @@ pub struct CallView {
 }
 
 /// One billed part.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Leg {
     pub model: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    #[schema(value_type = schema::Meters)]
     pub meters: Meters,
+    #[schema(value_type = Option<schema::Usd>)]
     pub cost_usd: Option<Money>,
 }
 
 /// A later state.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Correction {
     pub version: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    #[schema(value_type = schema::Instant)]
     pub at: Timestamp,
     pub reason: String,
+    #[schema(value_type = schema::Evidence)]
     pub evidence: Evidence,
+    #[schema(value_type = Option<schema::Quantities>)]
     pub usage: Option<QuantitiesView>,
+    #[schema(value_type = Option<schema::Usd>)]
     pub cost_usd: Option<Money>,
+    #[schema(value_type = schema::CostBasis)]
     pub cost_basis: CostBasis,
     pub price_id: Option<String>,
 }

@@ -7,15 +7,17 @@
 use super::CallView;
 use super::call::Correction;
 use super::quantity::QuantitiesView;
+use super::schema;
 use serde::Serialize;
 use tollbook_store::{State, StoredCall};
 use tollbook_types::{
     CardId, Conditions, CostBasis, CostLine, Evidence, LegRating, Meters, Money, ProviderCost, RateCard,
     Timestamp,
 };
+use utoipa::ToSchema;
 
 /// Whether the recorded figures came out again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
     /// Every line and sum came out as recorded.
@@ -27,38 +29,51 @@ pub enum Check {
 }
 
 /// The whole explanation of one call.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Explanation {
     pub id: String,
     pub source: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
     pub entry: u64,
+    #[schema(value_type = schema::Instant)]
     pub occurred_at: Timestamp,
+    #[schema(value_type = schema::Instant)]
     pub recorded_at: Timestamp,
     pub provider: String,
     pub model: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_model: Option<String>,
+    #[schema(value_type = schema::Evidence)]
     pub evidence: Evidence,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimator: Option<String>,
     pub raw_usage: Option<String>,
     #[serde(skip_serializing_if = "Conditions::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
     pub conditions: Conditions,
     pub flags: Vec<String>,
+    #[schema(value_type = Option<schema::Quantities>)]
     pub usage: Option<QuantitiesView>,
     pub legs: Vec<LegView>,
+    #[schema(value_type = schema::CostBasis)]
     pub cost_basis: CostBasis,
     pub basis_in_words: String,
+    #[schema(value_type = Option<schema::Usd>)]
     pub cost_usd: Option<Money>,
     pub cost_picos: Option<String>,
+    #[schema(value_type = Option<schema::Usd>)]
     pub input_cost_usd: Option<Money>,
+    #[schema(value_type = Option<schema::Usd>)]
     pub output_cost_usd: Option<Money>,
+    #[schema(value_type = Option<schema::Usd>)]
     pub other_cost_usd: Option<Money>,
+    #[schema(value_type = Option<schema::Usd>)]
     pub book_cost_usd: Option<Money>,
+    #[schema(value_type = Option<schema::ProviderCost>)]
     pub provider_cost: Option<ProviderCost>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Usd>)]
     pub worst_case_usd: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unpriced_because: Option<String>,
@@ -68,29 +83,37 @@ pub struct Explanation {
 }
 
 /// One billed part with its lines.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = ExplainedLeg)]
 pub struct LegView {
     pub model: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    #[schema(value_type = schema::Meters)]
     pub meters: Meters,
+    #[schema(value_type = Option<String>)]
     pub card_id: Option<CardId>,
+    #[schema(value_type = Option<schema::RateCard>)]
     pub price: Option<RateCard>,
     pub lines: Vec<LineView>,
+    #[schema(value_type = Option<schema::Usd>)]
     pub cost_usd: Option<Money>,
     pub recomputed: Check,
 }
 
 /// One line, with its amount in picodollars too.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Line)]
 pub struct LineView {
     #[serde(flatten)]
+    #[schema(value_type = schema::CostLine)]
     pub line: CostLine,
     pub cost_picos: String,
 }
 
 /// An identity that resolves to the call.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Identity)]
 pub struct IdentityView {
     pub project: Option<String>,
     pub source: String,

@@ -1,10 +1,14 @@
 //! A key as it is told: everything but its text and its digest.
 
+use super::schema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use tollbook_types::{Attribution, Key, Role, Timestamp};
+use utoipa::ToSchema;
 
 /// A key; with its text only where it has just been made.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Key)]
 pub struct KeyView {
     /// `key_…`
     pub id: String,
@@ -19,13 +23,42 @@ pub struct KeyView {
     pub prefix: String,
     /// What it is bound to.
     #[serde(flatten)]
+    #[schema(value_type = schema::Attribution)]
     pub binding: Attribution,
     /// When it was made.
+    #[schema(value_type = schema::Instant)]
     pub created_at: Timestamp,
     /// When it ends by itself.
+    #[schema(value_type = Option<schema::Instant>)]
     pub expires_at: Option<Timestamp>,
     /// When it was ended.
+    #[schema(value_type = Option<schema::Instant>)]
     pub revoked_at: Option<Timestamp>,
+}
+
+/// A key that is asked for. What it is bound to is written on every call and event of it.
+#[derive(ToSchema)]
+#[schema(as = NewKey)]
+#[expect(dead_code, reason = "members are read one by one, so that all that is wrong is told at once")]
+pub struct NewKeyView {
+    /// For people.
+    name: String,
+    /// `admin`, `member`, `gateway`, `ingest` or `viewer`; several are joined by `+`.
+    #[schema(pattern = "^(admin|member|gateway|ingest|viewer)(\\+(admin|member|gateway|ingest|viewer))*$")]
+    role: String,
+    project: Option<String>,
+    customer: Option<String>,
+    /// Whose calls a member sees; a member's key names it.
+    user: Option<String>,
+    agent: Option<String>,
+    agent_name: Option<String>,
+    operation: Option<String>,
+    operation_id: Option<String>,
+    session: Option<String>,
+    tags: Option<BTreeMap<String, String>>,
+    /// When it ends by itself: an instant ahead.
+    #[schema(value_type = Option<schema::Instant>)]
+    expires_at: Option<Timestamp>,
 }
 
 impl KeyView {

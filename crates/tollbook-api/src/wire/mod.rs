@@ -9,8 +9,9 @@ mod explain;
 mod key;
 mod quantity;
 mod report;
+pub mod schema;
 
 pub use call::CallView;
 pub use explain::{Check, Explanation, LegView, explain};
-pub use key::KeyView;
+pub use key::{KeyView, NewKeyView};
 pub use report::{ReportView, has_amount};

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)] // These are tests throughout.
 
 mod cloudevents;
+mod contract;
+mod document;
 mod events;
 mod keys;
 mod matrix;

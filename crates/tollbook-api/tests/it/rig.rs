@@ -1,5 +1,6 @@
 //! A router over a ledger on disk, with a clock that is set by hand, and requests to it.
 
+use crate::contract;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -111,8 +112,15 @@ impl Rig {
         key(&self.ledger, roles, binding)
     }
 
-    /// Sends a request as it is.
+    /// Sends a request as it is. The answer is one that the document allows.
     pub fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let answer = self.answer(request);
+        contract::check(&method, &path, &answer);
+        answer
+    }
+
+    fn answer(&self, request: Request<Body>) -> Answer {
         self.runtime.block_on(async {
             let response = self.router.clone().oneshot(request).await.unwrap();
             let (head, body) = response.into_parts();
