@@ -9,6 +9,7 @@ mod crash;
 mod exports;
 mod figures;
 mod gateway;
+mod ingest;
 mod keys;
 mod output;
 mod processes;

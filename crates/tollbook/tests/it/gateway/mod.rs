@@ -8,17 +8,17 @@ mod disk;
 mod exact;
 mod faults;
 mod hostile;
-mod running;
+pub mod running;
 mod secrets;
 mod shutdown;
 
 /// Whether tests run with their full counts.
-fn is_soak() -> bool {
+pub fn is_soak() -> bool {
     std::env::var_os("TOLLBOOK_SOAK").is_some()
 }
 
 /// A seed that differs from one round to the next, and not from one run to the next.
-fn mixed(seed: u64) -> u64 {
+pub fn mixed(seed: u64) -> u64 {
     let mut mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^= mixed >> 31;
     mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33
