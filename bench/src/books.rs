@@ -70,6 +70,6 @@ impl Books {
 }
 
 /// An error in words.
-pub fn text(error: impl std::fmt::Display) -> String {
+pub fn text<E: std::fmt::Display>(error: E) -> String {
     error.to_string()
 }

@@ -9,6 +9,7 @@ mod extract;
 mod figure;
 mod gateway;
 mod import;
+mod ingest;
 mod large;
 mod machine;
 mod price;
@@ -33,6 +34,7 @@ usage: cargo xtask bench [NAME…] [OPTIONS]
   price     price lookup and rating
   import    a file of recorded answers, end to end (TOLLBOOK_CORPUS names its directory)
   append    appending to the ledger, empty and large
+  ingest    appending over HTTP, into the program as it is shipped
   size      bytes a call
   queries   questions to the large store, DuckDB beside it
   gateway   calls through the gateway, nginx beside it (Debian's package); so do the next four
@@ -49,9 +51,9 @@ usage: cargo xtask bench [NAME…] [OPTIONS]
 Without a name: all of them. The large store takes about 2 GB for each million calls while it runs.
 ";
 
-const NAMES: [&str; 11] = [
-    "extract", "price", "import", "append", "size", "queries", "gateway", "streams", "memory", "hostile",
-    "peers",
+const NAMES: [&str; 12] = [
+    "extract", "price", "import", "append", "ingest", "size", "queries", "gateway", "streams", "memory",
+    "hostile", "peers",
 ];
 
 fn main() -> ExitCode {
@@ -114,6 +116,9 @@ fn measure(names: &[&str], run: &Run, table: &mut Table) -> Result<(), String> {
     }
     if wanted("append") {
         append::empty(run, table)?;
+    }
+    if wanted("ingest") {
+        ingest::measure(run, table)?;
     }
     for (name, part) in [
         ("gateway", gateway::calls as fn(&Run, &mut Table) -> Result<(), String>),

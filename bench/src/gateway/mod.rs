@@ -8,7 +8,7 @@ mod load;
 mod mock;
 mod peers;
 mod process;
-mod servers;
+pub mod servers;
 
 use crate::figure::{Aim, Samples, Table, say};
 use crate::run::Run;

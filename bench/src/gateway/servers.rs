@@ -111,10 +111,25 @@ impl Server {
 
     /// Ends it. A server with books must have every call in them, exactly.
     pub fn end(self, program: &Path, served: u64) -> Result<(), String> {
+        let name = self.name;
+        let Some(total) = self.total(program)? else { return Ok(()) };
+        let expected = (served, served * INPUT_TOKENS, served * OUTPUT_TOKENS);
+        let number = |name: &str| total[name].as_u64().unwrap_or(u64::MAX);
+        let found = (number("calls"), number("input_tokens"), number("output_tokens"));
+        let cost = total["cost_usd"].as_str().unwrap_or_default();
+        if found != expected || cost.is_empty() || total["unpriced_calls"] != 0 {
+            return Err(format!("{name}: served {expected:?}, in the books {found:?}: {total}"));
+        }
+        crate::figure::say(&format!("  {name}: {served} calls served, {served} in the books, {cost} USD"));
+        Ok(())
+    }
+
+    /// Ends it and gives the sums of its books, if it keeps any.
+    pub fn total(self, program: &Path) -> Result<Option<serde_json::Value>, String> {
         if let Some(process) = self.process {
             process.end(PATIENCE)?;
         }
-        let Some(config) = self.books else { return Ok(()) };
+        let Some(config) = self.books else { return Ok(None) };
         let output = Command::new(program)
             .args(["usage", "--all", "--json", "--config"])
             .arg(config)
@@ -122,19 +137,7 @@ impl Server {
             .map_err(|error| error.to_string())?;
         let told: serde_json::Value = serde_json::from_slice(&output.stdout)
             .map_err(|error| format!("{error}: {}", String::from_utf8_lossy(&output.stderr)))?;
-        let total = &told["total"];
-        let expected = (served, served * INPUT_TOKENS, served * OUTPUT_TOKENS);
-        let number = |name: &str| total[name].as_u64().unwrap_or(u64::MAX);
-        let found = (number("calls"), number("input_tokens"), number("output_tokens"));
-        let cost = total["cost_usd"].as_str().unwrap_or_default();
-        if found != expected || cost.is_empty() || total["unpriced_calls"] != 0 {
-            return Err(format!("{}: served {expected:?}, in the books {found:?}: {total}", self.name));
-        }
-        crate::figure::say(&format!(
-            "  {}: {served} calls served, {served} in the books, {cost} USD",
-            self.name
-        ));
-        Ok(())
+        Ok(Some(told["total"].clone()))
     }
 }
 
