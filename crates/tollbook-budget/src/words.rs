@@ -1,0 +1,92 @@
+//! A budget in words: what it will do, said before it does it.
+
+use crate::definition::{AtLimit, Budget, Limit, Mode};
+use crate::window::Window;
+use std::fmt;
+use tollbook_types::Period;
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} may use {}{}", self.whose(), self.how_much(), self.when())?;
+        match &self.at_limit {
+            AtLimit::Warn => f.write_str("; beyond that nothing is stopped")?,
+            AtLimit::Throttle => {
+                write!(
+                    f,
+                    "; from {} % on they are spaced out, at the limit refused",
+                    self.nearing_percent()
+                )?;
+            }
+            AtLimit::Downgrade { models } => {
+                let pairs: Vec<String> =
+                    models.iter().map(|(from, to)| format!("{from} becomes {to}")).collect();
+                write!(
+                    f,
+                    "; from {} % on {}, at the limit other models are refused",
+                    self.nearing_percent(),
+                    pairs.join(", ")
+                )?;
+            }
+            AtLimit::Block => f.write_str("; a call that does not fit is refused")?,
+        }
+        f.write_str(match self.mode {
+            Mode::Strict => {
+                ". Calls in flight count as the most they can cost, so the limit is never passed; what \
+                 cannot be bounded or priced is refused."
+            }
+            Mode::Expected => {
+                ". Calls in flight count as what such calls usually cost, so the limit may be passed by \
+                 what is in flight."
+            }
+        })?;
+        if !self.warn_at.is_empty() {
+            let percents: Vec<String> = self.warn_at.iter().map(u32::to_string).collect();
+            let whom = match self.notify.as_slice() {
+                [] => "in the list of alerts".to_owned(),
+                names => format!("to {}", names.join(", ")),
+            };
+            write!(f, " It is told at {} %, {whom}.", percents.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl Budget {
+    fn whose(&self) -> String {
+        let conditions: Vec<String> =
+            self.scope.matches.iter().map(|(dimension, value)| format!("{dimension} = {value}")).collect();
+        let calls = match conditions.as_slice() {
+            [] => "All calls".to_owned(),
+            _ => format!("Calls with {}", conditions.join(" and ")),
+        };
+        match &self.scope.each {
+            None => format!("{calls} together"),
+            Some(each) => format!("{calls}, for each {each} alone (those without one share one limit),"),
+        }
+    }
+
+    fn how_much(&self) -> String {
+        match self.limit {
+            Limit::Usd(money) => format!("${money}"),
+            Limit::Tokens(count) => format!("{count} tokens"),
+            Limit::Calls(count) => format!("{count} calls"),
+        }
+    }
+
+    fn when(&self) -> String {
+        let zone = &self.zone.0;
+        match self.window {
+            Window::Calendar(Period::Hour) => format!(" in each hour ({zone})"),
+            Window::Calendar(Period::Day) => format!(" in each day ({zone})"),
+            Window::Calendar(Period::Week(first)) => format!(" in each week from {first:?} ({zone})"),
+            Window::Calendar(Period::Month(1)) => format!(" in each month ({zone})"),
+            Window::Calendar(Period::Month(day)) => format!(" in each month from day {day} ({zone})"),
+            Window::Rolling { minutes } if minutes % 1_440 == 0 => {
+                format!(" in any {} days", minutes / 1_440)
+            }
+            Window::Rolling { minutes } if minutes % 60 == 0 => format!(" in any {} hours", minutes / 60),
+            Window::Rolling { minutes } => format!(" in any {minutes} minutes"),
+            Window::Total => " in all".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What budgets promise, as tests.
+#![allow(clippy::unwrap_used)] // These are tests throughout.
+
+mod decisions;
+mod forms;
+mod rig;
+mod scale;
+mod simulation;
