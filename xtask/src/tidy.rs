@@ -12,7 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tollbook-budget", &["tollbook-types"]),
     ("tollbook-store", &["tollbook-types"]),
     ("tollbook-sqlite", &["tollbook-store", "tollbook-types"]),
-    ("tollbook-ledger", &["tollbook-pricing", "tollbook-store", "tollbook-types"]),
+    ("tollbook-ledger", &["tollbook-budget", "tollbook-pricing", "tollbook-store", "tollbook-types"]),
     ("tollbook-gateway", &["tollbook-ledger", "tollbook-types", "tollbook-usage"]),
     (
         "tollbook-api",
@@ -45,8 +45,14 @@ const TEST_EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates in which money, time and token counts live.
-const EXACT: &[&str] =
-    &["tollbook-types", "tollbook-usage", "tollbook-pricing", "tollbook-budget", "tollbook-store", "tollbook-ledger"];
+const EXACT: &[&str] = &[
+    "tollbook-types",
+    "tollbook-usage",
+    "tollbook-pricing",
+    "tollbook-budget",
+    "tollbook-store",
+    "tollbook-ledger",
+];
 
 /// Where numbers of any kind stand in `metadata`, which is neither money nor a count.
 const FLOAT_EXCEPTIONS: &[&str] =

@@ -104,6 +104,12 @@ impl Budget {
         raised.fold(self.limit.amount(), |sum, raise| sum.saturating_add(raise.by))
     }
 
+    /// The first instant after `now` at which its window moves on or a raise ends.
+    pub(crate) fn changes_after(&self, now: Timestamp) -> Timestamp {
+        let ends = self.raises.iter().map(|raise| raise.until).filter(|until| *until > now);
+        ends.chain([self.window.moves_after(now, &self.zone.1)]).min().unwrap_or(now)
+    }
+
     /// The percentage from which it throttles or downgrades.
     pub(crate) fn nearing_percent(&self) -> u32 {
         self.warn_at.iter().copied().filter(|percent| *percent < 100).max().unwrap_or(90)

@@ -187,6 +187,8 @@ struct Slot {
     budget: Budget,
     through: Seq,
     accounts: HashMap<Option<String>, Account>,
+    /// Until when no account changes by the passing of time alone.
+    quiet_until: Option<Timestamp>,
 }
 
 /// All budgets and holds.
@@ -214,7 +216,7 @@ impl Engine {
     /// with holds of the calls in flight that it is for. Thresholds that are passed already are not
     /// told again.
     pub fn set(&mut self, budget: Budget, start: &Start, now: Timestamp) {
-        let mut slot = Slot { budget, through: start.through, accounts: HashMap::new() };
+        let mut slot = Slot { budget, through: start.through, accounts: HashMap::new(), quiet_until: None };
         for (instance, at, sums) in &start.used {
             let account = slot.accounts.entry(instance.clone()).or_default();
             account.advance(&slot.budget, now);
@@ -433,12 +435,17 @@ impl Engine {
             self.release(&id, now);
         }
         for place in 0..self.slots.len() {
+            if self.slots[place].quiet_until.is_some_and(|until| now < until) {
+                continue;
+            }
             let instances: Vec<Option<String>> = self.slots[place].accounts.keys().cloned().collect();
             for instance in instances {
                 self.advance_instance(place, &instance, now);
                 self.look(place, &instance, now);
             }
-            self.slots[place].accounts.retain(|_, account| !account.is_idle());
+            let slot = &mut self.slots[place];
+            slot.accounts.retain(|_, account| !account.is_idle());
+            slot.quiet_until = Some(slot.budget.changes_after(now));
         }
     }
 

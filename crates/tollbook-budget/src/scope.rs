@@ -47,7 +47,7 @@ impl Scope {
     }
 
     /// Whose limit it is for a call: the value of `each`.
-    pub(crate) fn instance(&self, subject: &Subject<'_>) -> Option<String> {
+    pub fn instance(&self, subject: &Subject<'_>) -> Option<String> {
         subject.value(self.each.as_ref()?).map(str::to_owned)
     }
 }

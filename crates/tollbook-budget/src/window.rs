@@ -63,6 +63,19 @@ impl Window {
         }
     }
 
+    /// The first instant after `now` at which other keys count.
+    pub(crate) fn moves_after(&self, now: Timestamp, zone: &Zone) -> Timestamp {
+        match self {
+            Window::Calendar(period) => period.end(now, zone),
+            Window::Rolling { minutes } => {
+                let part = part_seconds(*minutes);
+                let next = (now.as_second().div_euclid(part) + 1) * part;
+                Timestamp::from_second(next).unwrap_or(Timestamp::MAX)
+            }
+            Window::Total => Timestamp::MAX,
+        }
+    }
+
     fn first(&self, now: Timestamp) -> Timestamp {
         match self {
             Window::Rolling { minutes } => {

@@ -7,6 +7,7 @@
 //! know SQL, HTTP or a provider's bytes.
 
 mod append;
+pub mod budgets;
 mod check;
 mod correct;
 mod dir;

@@ -1,5 +1,6 @@
 //! What the ledger's threads share.
 
+use crate::budgets::Budgets;
 use crate::dir::DataDir;
 use crate::durable::Promises;
 use crate::error::LedgerError;
@@ -73,6 +74,8 @@ pub(crate) struct Shared {
     pub cutoff_micros: AtomicI64,
     /// Persons who were erased.
     pub erasures: RwLock<Arc<Erasures>>,
+    /// What calls are let go against.
+    pub budgets: Budgets,
     /// Something is pending, or the ledger closes.
     pub wake: Condvar,
     /// There is room in the queue again.
@@ -101,6 +104,7 @@ impl Shared {
             promises: Promises::default(),
             cutoff_micros: AtomicI64::new(cutoff_micros),
             erasures: RwLock::default(),
+            budgets: Budgets::default(),
             wake: Condvar::new(),
             room: Condvar::new(),
         }

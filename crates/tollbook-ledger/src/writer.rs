@@ -245,8 +245,16 @@ impl Applying {
         let Decided { ops, outcomes, open: changes } = resolve(shared.store.as_ref(), &open, &records)?;
         // An erasure may give open calls other ids: they are read again.
         let is_erasing = ops.iter().any(|op| matches!(op, Op::Erase { .. }));
-        shared.store.append(&Batch { ops, through })?;
+        let batch = Batch { ops, through };
+        let applying = shared.budgets.applying();
+        shared.store.append(&batch)?;
         shared.note_applied(through);
+        if let Err(error) = shared.budgets.follow(shared.store.as_ref(), &batch, shared.clock.now()) {
+            // What is applied stays applied; the budgets count anew.
+            tracing::warn!("the budgets could not follow the books and will count them anew: {error}");
+            shared.budgets.lose_track();
+        }
+        drop(applying);
         open.follow(changes);
         self.open = (!is_erasing).then_some(open);
         Ok(outcomes)

@@ -226,6 +226,16 @@ impl Book {
         }
     }
 
+    /// The most tokens that a model takes, where the book knows.
+    pub fn context_window(&self, provider: &str, model: &str) -> Option<u64> {
+        let candidates = self.candidates(provider, model);
+        let hits = candidates.list.iter().filter_map(|candidate| match candidate.target {
+            Target::Book(hit) => Some(hit),
+            Target::Own(_) => None,
+        });
+        hits.into_iter().find_map(|hit| self.index.model(hit).context_window)
+    }
+
     /// The rates of a call whose whole input is `total_input` tokens. Equal resolutions give the
     /// same card, computed once.
     pub fn card(&self, query: &Query<'_>, total_input: u64) -> Result<Arc<Card>, NoMatch> {

@@ -10,6 +10,7 @@
 
 mod book;
 mod card;
+mod ceiling;
 mod check;
 mod embedded;
 mod explain;
@@ -31,6 +32,7 @@ mod write;
 
 pub use book::{Book, Match, NoMatch, Query};
 pub use card::Card;
+pub use ceiling::{Tokens, ceiling};
 pub use explain::{Explanation, Lost, NearMiss};
 pub use genai::{feed_meter, regex_test};
 pub use import::{Change, Import};

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // These are tests throughout.
 
 mod books;
+mod budgets;
 mod corrections;
 mod disk;
 mod durable;

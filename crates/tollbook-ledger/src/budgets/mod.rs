@@ -1,0 +1,392 @@
+//! Budgets over the books: defined by documents and configuration, counted from the store once, then
+//! kept up by the writer, entry by entry in journal order. A decision reads nothing but memory.
+//!
+//! A hold goes when its call's entry is in the store: until then its money is held, from then on it
+//! is spent, and there is no moment in between. This must never know where a call comes from.
+
+mod count;
+mod follow;
+
+use crate::error::LedgerError;
+use crate::ledger::Ledger;
+use crate::shared::Shared;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tollbook_budget::{
+    Admitted, Ask, Bound, Budget, BudgetForm, Crossing, Denied, Engine, Fault, Limits, Standing, Subject,
+};
+use tollbook_pricing::{Query, Tokens, ceiling};
+use tollbook_store::Zone;
+use tollbook_types::{Attribution, Conditions, Money, Timestamp};
+
+/// Where the documents are.
+const DOCUMENTS: &str = "budget/";
+/// Output tokens that a call of which nothing is known is taken to use at most.
+const USUAL_OUTPUT_TOKENS: u64 = 16_384;
+/// How ids of budgets of the configuration begin.
+const CONFIGURED: &str = "config:";
+
+/// Where a budget is defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// By the API or the command line: it stands in the journal.
+    Api,
+    /// In the configuration: it lasts as long as the process.
+    Config,
+}
+
+/// A budget as it is defined.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Defined {
+    /// Its id.
+    pub id: String,
+    /// What was written.
+    pub form: BudgetForm,
+    /// What it means.
+    pub budget: Budget,
+    /// Where.
+    pub source: Source,
+    /// The version of its document; 0 in the configuration.
+    pub version: u32,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A budget's document.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    id: String,
+    created_at: Timestamp,
+    form: BudgetForm,
+}
+
+/// Why a budget is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum BudgetError {
+    /// Members are wrong.
+    #[error("the budget is not as it should be")]
+    Faults(Vec<Fault>),
+    /// It was changed by somebody else meanwhile.
+    #[error("the budget was changed by somebody else at the same time; read it and try again")]
+    Stale,
+    /// It stands in the configuration.
+    #[error("the budget stands in the configuration: change it there")]
+    Configured,
+    /// Recording failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// A call that asks to be let go, in the words of who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The hold's id.
+    pub id: &'a str,
+    /// Its admission.
+    pub at: Timestamp,
+    /// The provider.
+    pub provider: &'a str,
+    /// The model.
+    pub model: Option<&'a str>,
+    /// On whose account.
+    pub who: &'a Attribution,
+    /// What else the price depends on.
+    pub conditions: &'a Conditions,
+    /// A bound on its input tokens; `None`: the model's context window is one.
+    pub input_tokens: Option<u64>,
+    /// A bound on its output tokens; `None`: the model's context window is one.
+    pub output_tokens: Option<u64>,
+    /// False where tokens do not bound the bill: deferred jobs, tools that the provider runs, images.
+    pub is_bounded: bool,
+    /// When the hold goes by itself.
+    pub expires_at: Option<Timestamp>,
+    /// Whether a budget had the model changed.
+    pub is_downgraded: bool,
+}
+
+/// What a call is let go with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Let {
+    /// What is held, and what is left.
+    pub admitted: Admitted,
+    /// The most that it can cost, where that is bounded.
+    pub worst_case: Option<Money>,
+}
+
+/// All budgets, and what keeps them up.
+#[derive(Default)]
+pub(crate) struct Budgets {
+    engine: Mutex<Engine>,
+    defined: RwLock<BTreeMap<String, Arc<Defined>>>,
+    /// Held while a batch goes into the store and the budgets, and while a budget counts what is in
+    /// the store: so that each record is in the one or the other.
+    applying: Mutex<()>,
+    /// Held from reading a budget to writing its next version.
+    changing: Mutex<()>,
+    /// Whether there is a budget at all; without one nothing is done.
+    any: AtomicBool,
+    /// Set when a batch could not be followed: then everything is counted anew.
+    is_stale: AtomicBool,
+}
+
+impl Budgets {
+    pub fn applying(&self) -> MutexGuard<'_, ()> {
+        self.applying.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The budgets do not know what was in a batch.
+    pub fn lose_track(&self) {
+        self.is_stale.store(true, Ordering::Release);
+    }
+
+    fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+}
+
+impl Shared {
+    /// Counts a budget and puts it in force, instead of the one with its id.
+    fn enforce(&self, defined: Defined) -> Result<(), LedgerError> {
+        let now = self.clock.now();
+        let _applying = self.budgets.applying();
+        let start = count::start(self.store.as_ref(), &defined.budget, now)?;
+        // Before the first one nothing was followed; from here on everything is.
+        self.budgets.any.store(true, Ordering::Release);
+        self.budgets.engine().set(defined.budget.clone(), &start, now);
+        let mut all = self.budgets.defined.write().unwrap_or_else(PoisonError::into_inner);
+        all.insert(defined.id.clone(), Arc::new(defined));
+        Ok(())
+    }
+}
+
+impl Ledger {
+    /// Puts the recorded budgets in force. Calendars are read in `zone` where a budget names none.
+    pub fn load_budgets(&self, zone: &(String, Zone)) -> Result<(), BudgetError> {
+        for control in self.store().controls(DOCUMENTS).map_err(LedgerError::from)? {
+            let Some(body) = control.body else { continue };
+            let unreadable = |error: String| {
+                // A budget that is left out would be one that does not hold.
+                LedgerError::Invalid(format!("the document {} cannot be read: {error}", control.key))
+            };
+            let Document { id, created_at, form } =
+                serde_json::from_str(&body).map_err(|error| unreadable(error.to_string()))?;
+            let budget = form.read(&id, zone).map_err(BudgetError::Faults)?;
+            let (source, version) = (Source::Api, control.version);
+            self.shared().enforce(Defined { id, form, budget, source, version, created_at })?;
+        }
+        Ok(())
+    }
+
+    /// Puts a budget of the configuration in force.
+    pub fn configure_budget(&self, form: BudgetForm, zone: &(String, Zone)) -> Result<(), BudgetError> {
+        let id = format!("{CONFIGURED}{}", form.name);
+        let budget = form.read(&id, zone).map_err(BudgetError::Faults)?;
+        let created_at = self.shared().clock.now();
+        Ok(self.shared().enforce(Defined {
+            id,
+            form,
+            budget,
+            source: Source::Config,
+            version: 0,
+            created_at,
+        })?)
+    }
+
+    /// Makes a budget; on return it holds, and counts what its window has seen so far.
+    pub fn create_budget(
+        &self,
+        form: BudgetForm,
+        zone: &(String, Zone),
+    ) -> Result<Arc<Defined>, BudgetError> {
+        let now = self.shared().clock.now();
+        let id = crate::keys::new_id("bud_", now)?;
+        let _changing = self.shared().budgets.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write_budget(id, form, zone, now)
+    }
+
+    /// Changes a budget, if it still has this version. `None` when there is none with this id.
+    pub fn change_budget(
+        &self,
+        id: &str,
+        version: Option<u32>,
+        zone: &(String, Zone),
+        change: impl FnOnce(&mut BudgetForm),
+    ) -> Result<Option<Arc<Defined>>, BudgetError> {
+        let _changing = self.shared().budgets.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = self.changeable(id, version)? else { return Ok(None) };
+        let mut form = known.form.clone();
+        change(&mut form);
+        self.write_budget(id.to_owned(), form, zone, known.created_at).map(Some)
+    }
+
+    /// Takes a budget away, if it still has this version. False when there is none with this id.
+    pub fn remove_budget(&self, id: &str, version: Option<u32>) -> Result<bool, BudgetError> {
+        let _changing = self.shared().budgets.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.changeable(id, version)?.is_none() {
+            return Ok(false);
+        }
+        self.control(&format!("{DOCUMENTS}{id}"), None)?;
+        self.shared().budgets.engine().remove(id);
+        self.shared().budgets.defined.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        Ok(true)
+    }
+
+    fn changeable(&self, id: &str, version: Option<u32>) -> Result<Option<Arc<Defined>>, BudgetError> {
+        match self.budget(id) {
+            Some(known) if known.source == Source::Config => Err(BudgetError::Configured),
+            Some(known) if version.is_some_and(|version| version != known.version) => Err(BudgetError::Stale),
+            known => Ok(known),
+        }
+    }
+
+    fn write_budget(
+        &self,
+        id: String,
+        form: BudgetForm,
+        zone: &(String, Zone),
+        created_at: Timestamp,
+    ) -> Result<Arc<Defined>, BudgetError> {
+        let budget = form.read(&id, zone).map_err(BudgetError::Faults)?;
+        let document = Document { id, created_at, form };
+        let body = serde_json::to_string(&document)
+            .map_err(|error| LedgerError::Invalid(format!("the budget cannot be written: {error}")))?;
+        let version = self.control(&format!("{DOCUMENTS}{}", document.id), Some(body))?;
+        let Document { id, created_at, form } = document;
+        self.shared().enforce(Defined {
+            id: id.clone(),
+            form,
+            budget,
+            source: Source::Api,
+            version,
+            created_at,
+        })?;
+        self.budget(&id).ok_or(BudgetError::Stale)
+    }
+
+    /// Every budget in force, by its id.
+    pub fn budgets(&self) -> Vec<Arc<Defined>> {
+        let all = self.shared().budgets.defined.read().unwrap_or_else(PoisonError::into_inner);
+        all.values().cloned().collect()
+    }
+
+    /// The budget with this id.
+    pub fn budget(&self, id: &str) -> Option<Arc<Defined>> {
+        self.shared().budgets.defined.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// Where a budget stands: every value of its `each`, most used first.
+    pub fn standings(&self, id: &str) -> Vec<Standing> {
+        let now = self.shared().clock.now();
+        let mut engine = self.shared().budgets.engine();
+        engine.tick(now);
+        engine.standings(id, now)
+    }
+
+    /// Every limit that applies to a call.
+    pub fn limits_of(&self, subject: &Subject<'_>) -> Vec<Standing> {
+        self.shared().budgets.engine().applying(subject, self.shared().clock.now())
+    }
+
+    /// Lets a call go against all budgets that match it, or says which one is in the way. Reads
+    /// nothing but memory.
+    pub fn admit(&self, asked: &Asked<'_>) -> Result<Let, Box<Denied>> {
+        if !self.shared().budgets.any() {
+            let admitted = Admitted { held: None, left: None, budgets: 0 };
+            return Ok(Let { admitted, worst_case: None });
+        }
+        let (worst, usual) = self.bounds(asked);
+        let ask = Ask {
+            id: asked.id,
+            at: asked.at,
+            subject: Subject {
+                provider: asked.provider,
+                request_model: asked.model,
+                model: None,
+                who: asked.who,
+            },
+            worst,
+            usual,
+            expires_at: asked.expires_at,
+            is_downgraded: asked.is_downgraded,
+        };
+        let admitted = self.shared().budgets.engine().admit(&ask)?;
+        Ok(Let { admitted, worst_case: worst.cost.ok() })
+    }
+
+    /// Gives back what is held for a call that will never have an entry.
+    pub fn release_hold(&self, id: &str) -> bool {
+        self.shared().budgets.any() && self.shared().budgets.engine().release(id, self.shared().clock.now())
+    }
+
+    /// Lets time pass for the budgets, and returns the thresholds that were passed since it was asked
+    /// last.
+    pub fn look_at_budgets(&self) -> Vec<Crossing> {
+        if !self.shared().budgets.any() {
+            return Vec::new();
+        }
+        if self.shared().budgets.is_stale.swap(false, Ordering::AcqRel) {
+            self.recount();
+        }
+        let mut engine = self.shared().budgets.engine();
+        engine.tick(self.shared().clock.now());
+        engine.take_crossings()
+    }
+
+    /// Counts every budget anew, from the store.
+    fn recount(&self) {
+        for defined in self.budgets() {
+            if let Err(error) = self.shared().enforce((*defined).clone()) {
+                tracing::warn!(
+                    budget = defined.id,
+                    "a budget could not be counted; it is tried again: {error}"
+                );
+                self.shared().budgets.lose_track();
+            }
+        }
+    }
+
+    /// Calls that money is held for.
+    pub fn holds(&self) -> usize {
+        self.shared().budgets.engine().holds()
+    }
+
+    /// The most that a call can use, and the most with an answer of a usual length.
+    fn bounds(&self, asked: &Asked<'_>) -> (Bound, Bound) {
+        let none = |why| Bound { cost: Err(why), tokens: None };
+        if !asked.is_bounded {
+            return (none(Limits::Unbounded), none(Limits::Unbounded));
+        }
+        let book = self.book();
+        let query = Query {
+            provider: asked.provider,
+            model: asked.model.unwrap_or_default(),
+            request_model: None,
+            at: asked.at,
+            conditions: asked.conditions,
+        };
+        let window = book.context_window(asked.provider, asked.model.unwrap_or_default());
+        let input = asked.input_tokens.into_iter().chain(window).min();
+        let output = asked.output_tokens.or(window);
+        let bound = |input: Option<u64>, output: Option<u64>| {
+            let (Some(input), Some(output)) = (input, output) else {
+                // Without a price there is nothing to be bounded: that comes first.
+                let is_unpriced = book.find(&query).is_err();
+                return none(if is_unpriced { Limits::Unpriced } else { Limits::Unbounded });
+            };
+            let cost = match ceiling(&book, &query, Tokens { input, output }) {
+                Ok(Some(cost)) => Ok(cost),
+                Ok(None) => Err(Limits::Unbounded),
+                Err(_) => Err(Limits::Unpriced),
+            };
+            Bound { cost, tokens: Some(input.saturating_add(output)) }
+        };
+        let usual_output = output.map_or(USUAL_OUTPUT_TOKENS, |output| output.min(USUAL_OUTPUT_TOKENS));
+        (bound(input, output), bound(input, Some(usual_output)))
+    }
+}
