@@ -16,13 +16,21 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tollbook-gateway", &["tollbook-ledger", "tollbook-types", "tollbook-usage"]),
     (
         "tollbook-api",
-        &["tollbook-ledger", "tollbook-pricing", "tollbook-store", "tollbook-types", "tollbook-usage"],
+        &[
+            "tollbook-budget",
+            "tollbook-ledger",
+            "tollbook-pricing",
+            "tollbook-store",
+            "tollbook-types",
+            "tollbook-usage",
+        ],
     ),
     ("tollbook-testkit", &["tollbook-store", "tollbook-types"]),
     (
         "tollbook",
         &[
             "tollbook-api",
+            "tollbook-budget",
             "tollbook-gateway",
             "tollbook-ledger",
             "tollbook-pricing",
@@ -38,7 +46,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const TEST_EDGES: &[(&str, &[&str])] = &[
     ("tollbook-store", &["tollbook-testkit"]),
     ("tollbook-sqlite", &["tollbook-testkit", "tollbook-store"]),
-    ("tollbook-ledger", &["tollbook-sqlite", "tollbook-testkit", "tollbook-store"]),
+    ("tollbook-ledger", &["tollbook-budget", "tollbook-sqlite", "tollbook-testkit", "tollbook-store"]),
     ("tollbook-gateway", &["tollbook-sqlite", "tollbook-store", "tollbook-pricing", "tollbook-testkit"]),
     ("tollbook-api", &["tollbook-sqlite", "tollbook-testkit"]),
     ("tollbook", &["tollbook-testkit"]),

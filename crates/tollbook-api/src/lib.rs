@@ -5,7 +5,9 @@
 //! shape of [`wire`]. Refusals are problem+json. It must never know SQL, nor how a provider is called.
 
 mod access;
+mod admit;
 mod body;
+mod budgets;
 mod calls;
 mod cloudevents;
 mod code;

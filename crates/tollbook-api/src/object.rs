@@ -51,6 +51,18 @@ impl Object {
         }
     }
 
+    /// Takes out a whole number that is not below 0.
+    pub fn whole(&mut self, name: &str) -> Option<u64> {
+        match self.members.remove(name)? {
+            Value::Null => None,
+            Value::Number(number) if number.is_u64() => number.as_u64(),
+            _ => {
+                self.fault(name, code::FIELD_INVALID, "must be a whole number, not below 0");
+                None
+            }
+        }
+    }
+
     /// Takes out `tags`, an object of texts.
     pub fn tags(&mut self) -> BTreeMap<String, String> {
         let told = match self.members.remove("tags") {

@@ -6,7 +6,7 @@ use crate::code::Code;
 use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
-use crate::{calls, events, keys, metrics, openapi, probes, usage};
+use crate::{admit, budgets, calls, events, keys, metrics, openapi, probes, usage};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::handler::Handler;
@@ -50,6 +50,8 @@ fn all() -> Vec<Route> {
         probes::routes,
         metrics::routes,
         openapi::routes,
+        budgets::routes,
+        admit::routes,
     ];
     modules.into_iter().flat_map(|routes| routes()).collect()
 }

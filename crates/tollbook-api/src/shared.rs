@@ -48,6 +48,11 @@ impl Shared {
         }
     }
 
+    /// The zone of days and budgets where none is named, and what it is called.
+    pub fn zone(&self) -> (String, tollbook_store::Zone) {
+        (self.options.zone.name.clone(), self.options.zone.zone.clone())
+    }
+
     /// Asks the store, on a thread that may wait.
     pub async fn read<T: Send + 'static>(
         &self,

@@ -59,6 +59,8 @@ pub struct Admitted {
     pub left: Option<Money>,
     /// How many budgets it was held against.
     pub budgets: usize,
+    /// Whether one of them is strict, and does more than warn.
+    pub is_strict: bool,
 }
 
 /// Why a call is not let go.
@@ -272,11 +274,12 @@ impl Engine {
         for place in self.index.find(&ask.subject) {
             claims.push(self.claim(place, ask)?);
         }
-        let mut admitted = Admitted { held: None, left: None, budgets: claims.len() };
+        let mut admitted = Admitted { held: None, left: None, budgets: claims.len(), is_strict: false };
         let mut hold = Hold::of(ask);
         for claim in claims {
             let slot = &mut self.slots[claim.place];
             let budget = &slot.budget;
+            admitted.is_strict |= budget.mode == Mode::Strict && budget.at_limit != AtLimit::Warn;
             let account = slot.accounts.entry(claim.instance.clone()).or_default();
             account.add(budget, ask.at, Sums { held: claim.amount, ..Sums::default() });
             if claim.next_at.is_some() {
@@ -298,6 +301,16 @@ impl Engine {
             self.holds.insert(ask.id.to_owned(), hold);
         }
         Ok(admitted)
+    }
+
+    /// Knows a hold of before again, without asking: budgets that are set afterwards hold for it.
+    pub fn restore(&mut self, ask: &Ask<'_>) {
+        self.holds.insert(ask.id.to_owned(), Hold::of(ask));
+    }
+
+    /// Whether there is a hold with this id.
+    pub fn is_held(&self, id: &str) -> bool {
+        self.holds.contains_key(id)
     }
 
     /// What a budget asks of a call, if it fits.

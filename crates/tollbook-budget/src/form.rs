@@ -110,6 +110,27 @@ impl Faults {
 }
 
 impl BudgetForm {
+    /// The names of its members.
+    pub const MEMBERS: &[&str] = &[
+        "name",
+        "match",
+        "each",
+        "limit_usd",
+        "limit_tokens",
+        "limit_calls",
+        "window",
+        "minutes",
+        "first_day",
+        "reset_day",
+        "time_zone",
+        "at_limit",
+        "downgrade",
+        "warn_at",
+        "mode",
+        "notify",
+        "raises",
+    ];
+
     /// The budget that is meant, under this id, with its calendar in `zone` unless it names one.
     pub fn read(&self, id: &str, zone: &(String, Zone)) -> Result<Budget, Vec<Fault>> {
         let mut faults = Faults(Vec::new());

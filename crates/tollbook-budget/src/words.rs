@@ -1,6 +1,7 @@
-//! A budget in words: what it will do, said before it does it.
+//! A budget in words: what it will do, said before it does it, and what it did when it was in the way.
 
 use crate::definition::{AtLimit, Budget, Limit, Mode};
+use crate::engine::{Denied, Limits, Reason, Standing};
 use crate::window::Window;
 use std::fmt;
 use tollbook_types::Period;
@@ -88,5 +89,54 @@ impl Budget {
             Window::Rolling { minutes } => format!(" in any {minutes} minutes"),
             Window::Total => " in all".to_owned(),
         }
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Standing { name, instance, resets_at, .. } = &self.standing;
+        write!(f, "Budget '{name}'")?;
+        if let Some(value) = instance {
+            write!(f, " for {value}")?;
+        }
+        match &self.reason {
+            Reason::NoBound(Limits::Unpriced) => {
+                f.write_str(" is strict, and the model has no price: what the call would cost is not known.")
+            }
+            Reason::NoBound(Limits::Unbounded) => f.write_str(
+                " is strict, and nothing bounds what this call can cost: say max_tokens, and leave out deferred jobs \
+                 and tools that the provider runs.",
+            ),
+            Reason::Throttled { retry_after_s } => write!(
+                f,
+                " nears its limit and spaces calls out: {}. Try again in {retry_after_s} s.",
+                self.figures()
+            ),
+            Reason::Spent | Reason::Downgrade { .. } => {
+                write!(f, " is spent: {}.", self.figures())?;
+                resets_at.map_or(Ok(()), |at| write!(f, " It resets at {at}."))
+            }
+        }
+    }
+}
+
+impl Denied {
+    fn figures(&self) -> String {
+        let Standing { unit, sums, limit, .. } = &self.standing;
+        let name = match unit {
+            Limit::Usd(_) => "USD",
+            Limit::Tokens(_) => "tokens",
+            Limit::Calls(_) => "calls",
+        };
+        let text = |amount| unit.text(amount);
+        let needed =
+            self.needed.map_or(String::new(), |needed| format!("; this call may need {}", text(needed)));
+        format!(
+            "{} spent, {} held and {} unsettled of {} {name}{needed}",
+            text(sums.spent),
+            text(sums.held),
+            text(sums.unsettled),
+            text(*limit),
+        )
     }
 }

@@ -21,6 +21,10 @@ pub struct Ask<'a> {
     pub attribution: &'a Attribution,
     /// With which key.
     pub key: &'a Key,
+    /// Its body, as JSON; empty where it has none that can be read.
+    pub text: &'a [u8],
+    /// Whether another model could be put in place of the one that it asks for.
+    pub may_change_model: bool,
 }
 
 /// What a call is let go with.
@@ -30,14 +34,12 @@ pub struct Admitted {
     pub hold: Option<Money>,
     /// The most it can cost.
     pub worst_case: Option<Money>,
-    /// The hold that its event settles.
-    pub hold_id: Option<String>,
     /// What is left of the tightest budget.
     pub remaining_usd: Option<Money>,
-    /// A lower bound on its output tokens than it asked for.
-    pub max_tokens: Option<u64>,
     /// Another model than it asked for.
     pub model: Option<String>,
+    /// A strict budget counts it: it may not go out without a record.
+    pub must_be_recorded: bool,
 }
 
 /// Decides whether calls may go.
@@ -45,6 +47,9 @@ pub trait Admission: Send + Sync {
     /// Lets a call go, or says why it may not. It is asked on the data plane's threads and must not
     /// wait.
     fn admit(&self, ask: &Ask<'_>) -> Result<Admitted, Refusal>;
+
+    /// Gives back what is held for a call that was let go and will have no record.
+    fn release(&self, call_id: &str);
 }
 
 /// Lets everything go.
@@ -55,4 +60,6 @@ impl Admission for Open {
     fn admit(&self, _ask: &Ask<'_>) -> Result<Admitted, Refusal> {
         Ok(Admitted::default())
     }
+
+    fn release(&self, _call_id: &str) {}
 }

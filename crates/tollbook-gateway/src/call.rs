@@ -4,6 +4,7 @@
 use crate::admission::Admitted;
 use crate::core::{Phase, Plane};
 use crate::decode::Decoder;
+use crate::refusal::{Reason, Refusal};
 use http::{HeaderMap, header};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -104,10 +105,16 @@ struct Metering {
 impl Call {
     /// A call that is let go. Billable work is recorded as open before anything is sent; where that
     /// cannot be, it passes and is counted when its end cannot be recorded either.
-    pub fn open(plane: Arc<Plane>, plan: Plan) -> Call {
+    ///
+    /// A call that a strict budget counts does not pass without its record.
+    pub fn open(plane: Arc<Plane>, plan: Plan) -> Result<Call, Refusal> {
         if !plan.is_poll {
             let opened = plane.core.ledger.open_call(open_call(&plan));
             if let Err(error) = opened {
+                if plan.admitted.must_be_recorded {
+                    let text = "the call cannot be recorded now, and a strict budget counts it: try again";
+                    return Err(Refusal::new(Reason::NotRecordable, text));
+                }
                 tracing::warn!(%error, "a call goes out without a record that it does");
             }
         }
@@ -120,7 +127,7 @@ impl Call {
             first_at: None,
             metering: None,
         };
-        Call { plane, told: Some(Box::new(told)) }
+        Ok(Call { plane, told: Some(Box::new(told)) })
     }
 
     /// A request that is no call: nothing is read of its answer, nothing recorded.
@@ -198,7 +205,13 @@ impl Call {
         let told = self.told.take()?;
         let core = &self.plane.core;
         core.counters.in_flight.down();
-        record(&self.plane, told.event(&ending)?)
+        let (id, must_be_recorded) = (told.plan.id, told.plan.admitted.must_be_recorded);
+        let outcome = record(&self.plane, told.event(&ending)?);
+        // What a strict budget counts stays held: its open record says that it went out.
+        if outcome.is_none() && !must_be_recorded {
+            core.admission.release(&id.to_string());
+        }
+        outcome
     }
 
     /// What was asked, while the call has not ended.
@@ -274,7 +287,6 @@ impl Told {
         event.time_to_first_token_ms =
             first_at.filter(|_| is_stream).and_then(|first| millis(first.duration_since(plan.started)));
         event.attribution = plan.attribution;
-        event.hold_id = plan.admitted.hold_id;
         event.worst_case = plan.admitted.worst_case.filter(|_| event.evidence == Evidence::Unknown);
         // Nobody else can send this id: it tells the content apart as well.
         event.content = Digest(plan.id.into_bytes());

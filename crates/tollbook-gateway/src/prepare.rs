@@ -10,6 +10,7 @@ use crate::core::Place;
 use crate::heads::{ContentType, Head};
 use crate::hold;
 use crate::inbound::Inbound;
+use crate::members::Members;
 use crate::multipart;
 use crate::outbound::Outbound;
 use crate::path;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response};
+use std::ops::Range;
 use tollbook_types::{Attribution, Key, PROVIDERS};
 use tollbook_usage::{Api, Request as Facts};
 
@@ -96,17 +98,15 @@ impl Way<'_> {
             let answer = self.answer_from_cache(&cached, &facts, attribution, hides_usage);
             return Ok(Prepared::Answered(answer));
         }
-        let call_id = self.id.to_string();
-        let admitted = self.plane.core.admission.admit(&Ask {
-            call_id: &call_id,
-            at: self.at,
-            provider: &upstream.provider,
-            model: facts.model.as_deref(),
-            request: &facts,
-            attribution: &attribution,
-            key,
-        })?;
-        let request = self.request(parts, seen.out.counted(seen.place), rest)?;
+        let admitted =
+            if starts { self.admit(&facts, &attribution, key, &seen)? } else { Admitted::default() };
+        let facts = match &admitted.model {
+            None => facts,
+            Some(to) => {
+                self.change_model(to, &mut parts.headers, &mut seen);
+                Facts::facts(reads_as, parts.method.as_str(), read_path, None, Some(&seen.text))
+            }
+        };
         let plan = Plan {
             id: self.id,
             at: self.at,
@@ -118,7 +118,45 @@ impl Way<'_> {
             is_poll,
         };
         let back = Back { admitted, hides_usage, includes_cost: head.includes_cost, cache_key };
-        Ok(Prepared::Going(Box::new(Going { call: Call::open(self.plane.clone(), plan), request, back })))
+        let going = self
+            .request(parts, seen.out.counted(seen.place), rest)
+            .and_then(|request| Ok(Going { call: Call::open(self.plane.clone(), plan)?, request, back }));
+        // Nothing goes out, and nothing will be recorded.
+        going.map(Box::new).map(Prepared::Going).inspect_err(|_| {
+            self.plane.core.admission.release(&self.id.to_string());
+        })
+    }
+
+    /// Asks whether the call may go.
+    fn admit(
+        &self,
+        facts: &Facts,
+        attribution: &Attribution,
+        key: &Key,
+        seen: &Seen,
+    ) -> Result<Admitted, Refusal> {
+        let call_id = self.id.to_string();
+        self.plane.core.admission.admit(&Ask {
+            call_id: &call_id,
+            at: self.at,
+            provider: &self.route.upstream.provider,
+            model: facts.model.as_deref(),
+            request: facts,
+            attribution,
+            key,
+            text: &seen.text,
+            may_change_model: seen.is_whole && model_in(&seen.text).is_some(),
+        })
+    }
+
+    /// Puts another model into the body.
+    fn change_model(&self, to: &str, headers: &mut HeaderMap, seen: &mut Seen) {
+        let Some(place) = model_in(&seen.text) else { return };
+        let name = serde_json::Value::from(to).to_string();
+        let parts = [&seen.text[..place.start], name.as_bytes(), &seen.text[place.end..]];
+        seen.text = Bytes::from(parts.concat());
+        seen.out = Outbound::whole(seen.text.clone());
+        headers.remove(header::CONTENT_LENGTH);
     }
 
     /// Reads as much of a body as has to be read.
@@ -190,6 +228,15 @@ impl Way<'_> {
         *request.headers_mut() = parts.headers;
         Ok(request)
     }
+}
+
+/// Where the model's name stands in a body, with its quotes; `None` where it stands elsewhere or twice.
+fn model_in(text: &[u8]) -> Option<Range<usize>> {
+    let mut members = Members::of(text);
+    let mut places = members.by_ref().filter(|member| member.name == b"model").map(|member| member.value);
+    let (first, second) = (places.next()?, places.next());
+    drop(places);
+    (second.is_none() && text.get(first.start) == Some(&b'"') && members.end().is_some()).then_some(first)
 }
 
 /// Whether a `GET` there may bring the usage of work that was started before.

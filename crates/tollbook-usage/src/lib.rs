@@ -25,6 +25,7 @@ mod anthropic;
 mod api;
 mod bedrock;
 mod bill;
+mod bounds;
 mod cohere;
 mod compatible;
 mod disjoint;
@@ -51,6 +52,7 @@ mod tree;
 mod value;
 
 pub use api::Api;
+pub use bounds::Bounds;
 pub use disjoint::Reported;
 pub use reader::{Reader, ResponseHead};
 pub use reading::{End, Reading};

@@ -144,6 +144,13 @@ fn free_at_once(tally: &Tally, request: &Request, status: u16, reading: &mut Rea
     (idle && status < 400).then_some(FreeReason::NotBillable)
 }
 
+impl Request {
+    /// What the price of its answer depends on, as far as the request says.
+    pub fn conditions(&self) -> Conditions {
+        conditions(Conditions::new(), self)
+    }
+}
+
 fn conditions(mut conditions: Conditions, request: &Request) -> Conditions {
     let mut fill = |name: &str, value: Option<&str>| {
         if let Some(value) = value.filter(|value| !matches!(*value, "" | "auto" | "not_available")) {

@@ -4,6 +4,7 @@
 //! file, so that every way out (command line, HTTP) says the same in the same words. Money is
 //! decimal text, absent is `null`, members are only ever added.
 
+mod budget;
 mod call;
 mod explain;
 mod key;
@@ -11,6 +12,7 @@ mod quantity;
 mod report;
 pub mod schema;
 
+pub use budget::{BudgetView, StandingView};
 pub use call::CallView;
 pub use explain::{Check, Explanation, LegView, explain};
 pub use key::{KeyView, NewKeyView};

@@ -4,6 +4,7 @@
 mod cloudevents;
 mod contract;
 mod document;
+mod budgets;
 mod events;
 mod keys;
 mod matrix;

@@ -6,12 +6,15 @@
 
 mod count;
 mod follow;
+mod holds;
+
+pub use holds::{HoldRequest, Promised};
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::shared::Shared;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tollbook_budget::{
@@ -125,6 +128,8 @@ pub(crate) struct Budgets {
     applying: Mutex<()>,
     /// Held from reading a budget to writing its next version.
     changing: Mutex<()>,
+    /// Holds that stand in documents.
+    promised: Mutex<BTreeSet<String>>,
     /// Whether there is a budget at all; without one nothing is done.
     any: AtomicBool,
     /// Set when a batch could not be followed: then everything is counted anew.
@@ -167,7 +172,10 @@ impl Shared {
 
 impl Ledger {
     /// Puts the recorded budgets in force. Calendars are read in `zone` where a budget names none.
+    ///
+    /// Holds that were promised before come back first.
     pub fn load_budgets(&self, zone: &(String, Zone)) -> Result<(), BudgetError> {
+        self.load_holds()?;
         for control in self.store().controls(DOCUMENTS).map_err(LedgerError::from)? {
             let Some(body) = control.body else { continue };
             let unreadable = |error: String| {
@@ -293,15 +301,27 @@ impl Ledger {
         self.shared().budgets.engine().applying(subject, self.shared().clock.now())
     }
 
+    /// Whether there is a budget at all.
+    pub fn has_budgets(&self) -> bool {
+        self.shared().budgets.any()
+    }
+
     /// Lets a call go against all budgets that match it, or says which one is in the way. Reads
     /// nothing but memory.
     pub fn admit(&self, asked: &Asked<'_>) -> Result<Let, Box<Denied>> {
         if !self.shared().budgets.any() {
-            let admitted = Admitted { held: None, left: None, budgets: 0 };
+            let admitted = Admitted { held: None, left: None, budgets: 0, is_strict: false };
             return Ok(Let { admitted, worst_case: None });
         }
+        let ask = self.ask(asked);
+        let admitted = self.shared().budgets.engine().admit(&ask)?;
+        Ok(Let { admitted, worst_case: ask.worst.cost.ok() })
+    }
+
+    /// What the budgets are asked.
+    fn ask<'a>(&self, asked: &Asked<'a>) -> Ask<'a> {
         let (worst, usual) = self.bounds(asked);
-        let ask = Ask {
+        Ask {
             id: asked.id,
             at: asked.at,
             subject: Subject {
@@ -314,9 +334,7 @@ impl Ledger {
             usual,
             expires_at: asked.expires_at,
             is_downgraded: asked.is_downgraded,
-        };
-        let admitted = self.shared().budgets.engine().admit(&ask)?;
-        Ok(Let { admitted, worst_case: worst.cost.ok() })
+        }
     }
 
     /// Gives back what is held for a call that will never have an entry.
@@ -333,9 +351,13 @@ impl Ledger {
         if self.shared().budgets.is_stale.swap(false, Ordering::AcqRel) {
             self.recount();
         }
-        let mut engine = self.shared().budgets.engine();
-        engine.tick(self.shared().clock.now());
-        engine.take_crossings()
+        let crossings = {
+            let mut engine = self.shared().budgets.engine();
+            engine.tick(self.shared().clock.now());
+            engine.take_crossings()
+        };
+        self.forget_holds();
+        crossings
     }
 
     /// Counts every budget anew, from the store.

@@ -1,6 +1,6 @@
 //! Reading `tollbook.toml`. Every problem is reported, with its place and what was probably meant.
 
-use super::{Config, NamedZone, Origin, Set, beside, gateway, value};
+use super::{Config, NamedZone, Origin, Set, beside, budgets, gateway, value};
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
@@ -15,9 +15,10 @@ const KEYS: &[(&str, &[&str])] = &[
     ("prices", &["file"]),
     ("gateway", gateway::KEYS),
     ("gateway.upstreams", gateway::UPSTREAM_KEYS),
+    ("budgets", budgets::KEYS),
 ];
 /// Sections for what this binary does not have yet.
-const NOT_YET: &[&str] = &["budgets", "channels"];
+const NOT_YET: &[&str] = &["channels"];
 
 /// Reads a file's text into the configuration.
 pub fn read(config: &mut Config, path: &Path, text: &str, problems: &mut Vec<String>) {
@@ -47,6 +48,18 @@ fn sections(reader: &mut Reader<'_>, config: &mut Config) {
             }
             ("prices", _) => {
                 reader.problem(name.span(), "prices are written as [[prices]], each with a file")
+            }
+            ("budgets", DeValue::Array(tables)) => {
+                for table in tables.iter() {
+                    if let Some(table) = reader.table("budgets", table) {
+                        let form = budgets::read(reader, table);
+                        let origin = reader.origin(name.span());
+                        config.budgets.push(Set { value: form, origin });
+                    }
+                }
+            }
+            ("budgets", _) => {
+                reader.problem(name.span(), "budgets are written as [[budgets]], each with a name")
             }
             ("gateway", _) => {
                 if let Some(table) = reader.table("gateway", found) {
@@ -268,7 +281,7 @@ mod tests {
     #[test]
     fn all_mistakes_are_reported_at_once_with_their_places() {
         let text = "[server]\ndata_dri = \"x\"\nlissten = \"y\"\nlisten = \"z\"\ntime_zone = \"Mars/Phobos\"\n\
-                    [journal]\nsegment_mib = -5\n[store]\ndurability = 1\n[retension]\ndays = 3\n[[budgets]]\n[[prices]]\n";
+                    [journal]\nsegment_mib = -5\n[store]\ndurability = 1\n[retension]\ndays = 3\n[[channels]]\n[[prices]]\n";
         assert_eq!(
             problems(text),
             [
@@ -279,7 +292,7 @@ mod tests {
                 "t.toml:7:15: it must be a whole number, not below 0",
                 "t.toml:9:14: it must be a text in quotes",
                 "t.toml:10:2: unknown section \"retension\": did you mean \"retention\"?",
-                "t.toml:12:3: [budgets] is not understood yet: this tollbook has no budgets; take it out",
+                "t.toml:12:3: [channels] is not understood yet: this tollbook has no channels; take it out",
                 "t.toml:13:3: [[prices]] needs a file",
             ]
         );

@@ -2,6 +2,7 @@
 //!
 //! Everything that is wrong is reported at once, with line and column where it stands in a file.
 
+mod budgets;
 pub mod env;
 mod file;
 pub mod gateway;
@@ -13,7 +14,9 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 pub use tollbook_api::question::NamedZone;
+use tollbook_budget::BudgetForm;
 use tollbook_ledger::Durability;
+use tollbook_store::Zone;
 use tollbook_types::limits;
 
 /// The file that is read when none is named.
@@ -88,6 +91,8 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// `[gateway]`
     pub gateway: gateway::Gateway,
+    /// `[[budgets]]`, in order.
+    pub budgets: Vec<Set<BudgetForm>>,
 }
 
 impl Config {
@@ -105,6 +110,7 @@ impl Config {
             tls_cert: None,
             tls_key: None,
             gateway: gateway::Gateway::default(),
+            budgets: Vec::new(),
         }
     }
 
@@ -120,6 +126,7 @@ impl Config {
         if let Some(dir) = &flags.data_dir {
             config.data_dir = Set { value: dir.clone(), origin: Origin::Flag("--data-dir") };
         }
+        config.check_budgets(&mut problems);
         if config.tls_cert.is_some() != config.tls_key.is_some() {
             problems.push("[server] tls_cert and tls_key belong together: one of them is missing".to_owned());
         }
@@ -130,6 +137,25 @@ impl Config {
             ));
         }
         if problems.is_empty() { Ok(config) } else { Err(Failure::config(problems)) }
+    }
+
+    /// The zone of days, and what it is called.
+    pub fn zone(&self) -> (String, Zone) {
+        (self.time_zone.value.name.clone(), self.time_zone.value.zone.clone())
+    }
+
+    fn check_budgets(&self, problems: &mut Vec<String>) {
+        for Set { value: form, origin } in &self.budgets {
+            let faults = form.read("", &self.zone()).err().unwrap_or_default();
+            problems
+                .extend(faults.iter().map(|fault| format!("{origin}: {} {}", fault.member, fault.detail)));
+            if !form.notify.is_empty() {
+                problems.push(format!("{origin}: notify names channels, and this tollbook has none yet"));
+            }
+            if self.budgets.iter().filter(|other| other.value.name == form.name).count() > 1 {
+                problems.push(format!("{origin}: another budget is called {:?}, too", form.name));
+            }
+        }
     }
 
     fn take_variables(&mut self, problems: &mut Vec<String>) {

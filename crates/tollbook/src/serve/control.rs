@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tollbook_api::Api;
+use tollbook_budget::{Crossing, Turn};
 use tollbook_gateway::{Control, ControlAnswer, ControlBody, Counters, Inbound, Server};
 use tollbook_ledger::{Health, Ledger};
 use tower::ServiceExt;
@@ -96,6 +97,7 @@ impl ControlPlane {
                         if let fatal @ Health::Fatal(_) = ledger.health() {
                             return fatal;
                         }
+                        tell(&ledger.look_at_budgets());
                         // Without room still: it is looked again with the next tick.
                         let _ = ledger.recover();
                     }
@@ -114,6 +116,20 @@ impl ControlPlane {
         // What still runs is dropped: reads, and what is not acknowledged yet.
         runtime.shutdown_timeout(STOP_TIME);
         ended
+    }
+}
+
+/// Says in the log which thresholds of budgets were passed.
+fn tell(crossings: &[Crossing]) {
+    for crossing in crossings {
+        let Crossing { budget, instance, percent, .. } = crossing;
+        let instance = instance.as_deref().unwrap_or_default();
+        match crossing.turn {
+            Turn::Firing => tracing::warn!(budget, instance, percent, "a budget has reached a threshold"),
+            Turn::Resolved => {
+                tracing::info!(budget, instance, percent, "a budget is below a threshold again")
+            }
+        }
     }
 }
 

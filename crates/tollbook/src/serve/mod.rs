@@ -3,6 +3,7 @@
 //! The data plane has threads of its own, one per core; the control plane has the main thread. Both
 //! write through the one ledger.
 
+mod admission;
 mod banner;
 mod control;
 mod demo;
@@ -18,12 +19,14 @@ use crate::config::{Config, env, value};
 use crate::failure::{Exit, Failure};
 use crate::open;
 use crate::out::Out;
+use admission::Budgeted;
 use banner::Banner;
 use control::ControlPlane;
 use presence::Presence;
 use std::sync::Arc;
 use std::time::Duration;
-use tollbook_gateway::{Open, Server};
+use tollbook_gateway::Server;
+use tollbook_ledger::budgets::BudgetError;
 use tollbook_ledger::{Health, Ledger, NewKey, keys};
 use tollbook_types::{Attribution, Role};
 
@@ -53,11 +56,13 @@ pub fn run(args: &ServeArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
     if let Some(address) = control.demo {
         options.upstreams.push(options::demo(address));
     }
+    enforce_budgets(&ledger, config)?;
     let made = prepare_keys(&ledger, admin_key.as_deref())?;
     let grace = config.gateway.shutdown_grace_s.map_or(GRACE, Duration::from_secs);
     let names = options.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
     let is_tls = options.tls.is_some();
-    let server = Server::start(options, ledger.clone(), Arc::new(Open), control.handle(), clock)
+    let admission = Arc::new(Budgeted::new(ledger.clone(), options.budget_status));
+    let server = Server::start(options, ledger.clone(), admission, control.handle(), clock)
         .map_err(|error| Failure::new(error.to_string()))?;
     control.watch(server.counters());
     let url = format!("{}://{}", if is_tls { "https" } else { "http" }, server.address());
@@ -69,6 +74,20 @@ pub fn run(args: &ServeArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
     let ended = control.run(&ledger, server, grace);
     drop(presence);
     finish(ledger, ended)
+}
+
+/// Puts the recorded budgets and those of the configuration in force, before the first call can come.
+fn enforce_budgets(ledger: &Ledger, config: &Config) -> Result<(), Failure> {
+    let zone = config.zone();
+    let failed = |error: BudgetError| match error {
+        BudgetError::Ledger(error) => Failure::from(error),
+        error => Failure::new(format!("a budget cannot be put in force: {error}")),
+    };
+    ledger.load_budgets(&zone).map_err(failed)?;
+    config
+        .budgets
+        .iter()
+        .try_for_each(|set| ledger.configure_budget(set.value.clone(), &zone).map_err(failed))
 }
 
 /// Keys that were made at the first start, shown this once.

@@ -1,0 +1,260 @@
+//! `/api/v1/budgets`: making, changing and reading budgets.
+
+use crate::access::{ADMINS, Access};
+use crate::body::{self, Encoding};
+use crate::problem::{Fault, Problem};
+use crate::routes::{Route, route};
+use crate::shared::Shared;
+use crate::wire::BudgetView;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use tollbook_budget::{BudgetForm, RaiseForm};
+use tollbook_ledger::Ledger;
+use tollbook_ledger::budgets::{BudgetError, Defined};
+use tollbook_types::{Role, Timestamp, parse_instant};
+use tollbook_usage::import::{self, code};
+
+/// Who reads budgets: those who read all the books.
+const READERS: Access = Access::Roles(&[Role::Viewer]);
+
+/// Its routes.
+pub fn routes() -> Vec<Route> {
+    vec![
+        route(Method::GET, "/api/v1/budgets", READERS, list),
+        route(Method::POST, "/api/v1/budgets", ADMINS, create),
+        route(Method::GET, "/api/v1/budgets/{id}", READERS, one),
+        route(Method::PATCH, "/api/v1/budgets/{id}", ADMINS, change),
+        route(Method::DELETE, "/api/v1/budgets/{id}", ADMINS, remove),
+        route(Method::POST, "/api/v1/budgets/{id}/raise", ADMINS, raise),
+    ]
+}
+
+/// Makes a budget.
+async fn create(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let members = object(&headers, body).await?;
+    let form = form(members)?;
+    let zone = shared.zone();
+    let view = shared
+        .write(move |ledger| {
+            let made = ledger.create_budget(form, &zone).map_err(problem)?;
+            Ok(shown(ledger, &made))
+        })
+        .await?;
+    Ok((StatusCode::CREATED, view).into_response())
+}
+
+/// Every budget, also those of the configuration.
+async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
+    let views = shared
+        .write(|ledger| {
+            let all = ledger.budgets();
+            Ok(all
+                .iter()
+                .map(|budget| BudgetView::of(budget, &ledger.standings(&budget.id)))
+                .collect::<Vec<_>>())
+        })
+        .await?;
+    Ok(Json(json!({"data": views, "has_more": false, "next_cursor": null})))
+}
+
+async fn one(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    let found =
+        shared.write(move |ledger| Ok(ledger.budget(&id).map(|budget| shown(ledger, &budget)))).await?;
+    found.ok_or_else(unknown)
+}
+
+/// Changes the members that are there; `null` takes one out.
+async fn change(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<impl IntoResponse, Problem> {
+    let version = version(&headers)?;
+    let changes = object(&headers, body).await?;
+    let zone = shared.zone();
+    let found = shared
+        .write(move |ledger| {
+            let Some(known) = ledger.budget(&id) else { return Ok(None) };
+            let raises = known.form.raises.clone();
+            let written = serde_json::to_value(BudgetForm { raises: Vec::new(), ..known.form.clone() });
+            let Ok(Value::Object(mut members)) = written else { return Err(Problem::internal()) };
+            for (name, value) in changes {
+                match value {
+                    Value::Null => drop(members.remove(&name)),
+                    value => drop(members.insert(name, value)),
+                }
+            }
+            let form = BudgetForm { raises, ..form(members)? };
+            // Between the two readings it must not have become another.
+            let version = version.or(Some(known.version));
+            let changed = ledger.change_budget(&id, version, &zone, |old| *old = form).map_err(problem)?;
+            Ok(changed.map(|budget| shown(ledger, &budget)))
+        })
+        .await?;
+    found.ok_or_else(unknown)
+}
+
+async fn remove(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let version = version(&headers)?;
+    let was_there = shared.write(move |ledger| ledger.remove_budget(&id, version).map_err(problem)).await?;
+    was_there.then_some(StatusCode::NO_CONTENT).ok_or_else(unknown)
+}
+
+/// Raises a limit for a while.
+async fn raise(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<impl IntoResponse, Problem> {
+    let members = object(&headers, body).await?;
+    let raised = read_raise(&members, shared.clock.now())?;
+    let (zone, now) = (shared.zone(), shared.clock.now());
+    let found = shared
+        .write(move |ledger| {
+            let changed = ledger.change_budget(&id, None, &zone, |form| {
+                form.raises.retain(|raise| raise.until > now);
+                form.raises.push(raised);
+            });
+            Ok(changed.map_err(problem)?.map(|budget| shown(ledger, &budget)))
+        })
+        .await?;
+    found.ok_or_else(unknown)
+}
+
+fn read_raise(members: &Map<String, Value>, now: Timestamp) -> Result<RaiseForm, Problem> {
+    let mut faults = Vec::new();
+    let mut text = |name: &str| {
+        let text = members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        if text.is_none() {
+            faults.push(fault(name, code::FIELD_MISSING, "has to be there, as a text"));
+        }
+        text.unwrap_or_default().to_owned()
+    };
+    let by = text(if members.contains_key("by") { "by" } else { "by_usd" });
+    let (until, _reason) = (text("until"), text("reason"));
+    for name in members.keys().filter(|name| !["by", "by_usd", "until", "reason"].contains(&name.as_str())) {
+        faults.push(fault(&name.chars().take(64).collect::<String>(), code::UNKNOWN_MEMBER, "is not known"));
+    }
+    match parse_instant(&until) {
+        Ok(until) if faults.is_empty() && until > now => return Ok(RaiseForm { by, until }),
+        Ok(until) if until <= now => faults.push(fault("until", code::FIELD_INVALID, "must lie ahead")),
+        Err(detail) if !until.is_empty() => faults.push(fault("until", code::TIMESTAMP_INVALID, &detail)),
+        _ => {}
+    }
+    Err(of_faults(faults))
+}
+
+/// A budget, with the tag of its version.
+fn shown(ledger: &Ledger, budget: &Defined) -> Response {
+    let view = BudgetView::of(budget, &ledger.standings(&budget.id));
+    let mut response = Json(view).into_response();
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", budget.version)) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
+fn version(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
+    let Some(told) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = told.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let version =
+        text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
+    version.map(Some).ok_or_else(stale)
+}
+
+async fn object(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Problem> {
+    let encoding = Encoding::of(headers)?;
+    let bytes = body::read(headers, body).await?;
+    let text = body::decode(encoding, &bytes)?;
+    let value = tollbook_types::json::parse(&text).map_err(|error| {
+        let problem = import::Problem::of_json(&error, &text);
+        Problem::bad_request(problem.code, problem.detail)
+    })?;
+    match value {
+        Value::Object(members) => Ok(members),
+        _ => Err(Problem::bad_request(code::JSON_INVALID, "the body is an object")),
+    }
+}
+
+/// The members of a budget, all of which are known and of their types.
+fn form(members: Map<String, Value>) -> Result<BudgetForm, Problem> {
+    let mut faults = Vec::new();
+    for (name, value) in &members {
+        // One member alone tells whether it is known and of its type.
+        let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
+        if serde_json::from_value::<BudgetForm>(alone).is_err() {
+            let is_known = BudgetForm::MEMBERS.contains(&name.as_str());
+            let (code, detail) = match is_known {
+                true => (code::FIELD_INVALID, "is not of the type that it has to be"),
+                false => (code::UNKNOWN_MEMBER, "is not known"),
+            };
+            faults.push(fault(&name.chars().take(64).collect::<String>(), code, detail));
+        }
+    }
+    if members.get("raises").is_some() {
+        faults.push(fault("raises", code::FIELD_INVALID, "are made at /raise"));
+    }
+    if members.get("notify").and_then(Value::as_array).is_some_and(|names| !names.is_empty()) {
+        faults.push(fault("notify", code::FIELD_INVALID, "names channels, and there are none yet"));
+    }
+    if !faults.is_empty() {
+        return Err(of_faults(faults));
+    }
+    serde_json::from_value(Value::Object(members)).map_err(|_| Problem::internal())
+}
+
+fn fault(name: &str, code: &'static str, detail: &str) -> Fault {
+    Fault { pointer: Some(format!("/{name}")), code, detail: detail.to_owned() }
+}
+
+fn of_faults(faults: Vec<Fault>) -> Problem {
+    let first = faults.first().cloned().unwrap_or_else(|| fault("", code::FIELD_INVALID, "is wrong"));
+    let detail = format!("{} {}", first.pointer.unwrap_or_default(), first.detail);
+    Problem { errors: faults, ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, first.code, detail) }
+}
+
+fn unknown() -> Problem {
+    Problem::not_found("there is no such budget")
+}
+
+fn stale() -> Problem {
+    let detail = "the budget was changed by somebody else meanwhile: read it and try again";
+    Problem::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
+}
+
+fn problem(error: BudgetError) -> Problem {
+    match error {
+        BudgetError::Faults(found) => {
+            let faults = found.iter().map(|found| fault(found.member, code::FIELD_INVALID, &found.detail));
+            of_faults(faults.collect())
+        }
+        BudgetError::Stale => stale(),
+        BudgetError::Configured => Problem::new(
+            StatusCode::CONFLICT,
+            "budget_configured",
+            "the budget stands in the configuration: change it there",
+        ),
+        BudgetError::Ledger(error) => Problem::from(error),
+    }
+}
