@@ -43,7 +43,7 @@ async fn admit(
     let encoding = Encoding::of(&headers)?;
     let bytes = body::read(&headers, body).await?;
     let now = shared.clock.now();
-    let request = read(&body::decode(encoding, &bytes)?, &caller.0, now)?;
+    let request = read(&body::decode(encoding, bytes)?, &caller.0, now)?;
     let expires_at = request.expires_at;
     let promised = shared.write(move |ledger| Ok(ledger.promise(&request)?)).await?;
     let promised = promised.map_err(|denied| problem(&denied))?;

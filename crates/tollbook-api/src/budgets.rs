@@ -186,7 +186,7 @@ fn version(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
 async fn object(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Problem> {
     let encoding = Encoding::of(headers)?;
     let bytes = body::read(headers, body).await?;
-    let text = body::decode(encoding, &bytes)?;
+    let text = body::decode(encoding, bytes)?;
     let value = tollbook_types::json::parse(&text).map_err(|error| {
         let problem = import::Problem::of_json(&error, &text);
         Problem::bad_request(problem.code, problem.detail)

@@ -5,6 +5,7 @@ mod cloudevents;
 mod contract;
 mod document;
 mod budgets;
+mod cloudevents;
 mod events;
 mod keys;
 mod matrix;
