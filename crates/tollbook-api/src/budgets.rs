@@ -2,36 +2,107 @@
 
 use crate::access::{ADMINS, Access};
 use crate::body::{self, Encoding};
+use crate::code::{self, Code};
+use crate::doc::{Content, Doc, Tag};
 use crate::problem::{Fault, Problem};
 use crate::routes::{Route, route};
 use crate::shared::Shared;
-use crate::wire::BudgetView;
+use crate::wire::{BudgetView, NewBudgetView, schema};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tollbook_budget::{BudgetForm, RaiseForm};
 use tollbook_ledger::Ledger;
 use tollbook_ledger::budgets::{BudgetError, Defined};
 use tollbook_types::{Role, Timestamp, parse_instant};
-use tollbook_usage::import::{self, code};
+use tollbook_usage::import;
+use utoipa::ToSchema;
 
 /// Who reads budgets: those who read all the books.
 const READERS: Access = Access::Roles(&[Role::Viewer]);
 
+/// What its routes are grouped by.
+const TAG: Tag = Tag { name: "budgets", about: "Limits on what calls may use, and asking first." };
+
 /// Its routes.
 pub fn routes() -> Vec<Route> {
+    let id = "The budget's id.";
+    let shown = || [Content::json::<BudgetView>()];
+    let writes =
+        |doc: Doc| doc.refuses(code::BODY).refuses(code::JSON).refuses(code::MEMBERS).refuses(code::WRITE);
+    let changes = |doc: Doc| {
+        writes(doc).path("id", id).refuses(&[
+            Code::NotFound,
+            Code::BudgetConfigured,
+            Code::PreconditionFailed,
+        ])
+    };
+    let listing = Doc::new(TAG, "List budgets")
+        .gives(200, "All budgets, those of the configuration too.", [Content::json::<Budgets>()])
+        .refuses(code::READ);
+    let making = writes(Doc::new(TAG, "Make a budget"))
+        .about("On return it holds, and counts what its window has seen so far.")
+        .takes([Content::json::<NewBudgetView>()])
+        .gives(201, "The budget, and where it stands.", shown());
+    let reading = Doc::new(TAG, "Show a budget")
+        .path("id", id)
+        .gives(200, "The budget, and where it stands.", shown())
+        .refuses(&[Code::NotFound])
+        .refuses(code::READ);
+    let changing = changes(Doc::new(TAG, "Change a budget"))
+        .about("Members that are there replace those that were; `null` takes one out.")
+        .header("if-match", "The `etag` that it must still have.")
+        .takes([Content::json::<BudgetChanges>()])
+        .gives(200, "The budget as it is now.", shown());
+    let ending = changes(Doc::new(TAG, "Take a budget away"))
+        .header("if-match", "The `etag` that it must still have.")
+        .gives(204, "It is gone.", []);
+    let raising = changes(Doc::new(TAG, "Raise a limit for a while"))
+        .takes([Content::json::<RaiseView>()])
+        .gives(200, "The budget as it is now.", shown());
     vec![
-        route(Method::GET, "/api/v1/budgets", READERS, list),
-        route(Method::POST, "/api/v1/budgets", ADMINS, create),
-        route(Method::GET, "/api/v1/budgets/{id}", READERS, one),
-        route(Method::PATCH, "/api/v1/budgets/{id}", ADMINS, change),
-        route(Method::DELETE, "/api/v1/budgets/{id}", ADMINS, remove),
-        route(Method::POST, "/api/v1/budgets/{id}/raise", ADMINS, raise),
+        route(Method::GET, "/api/v1/budgets", READERS, list, listing),
+        route(Method::POST, "/api/v1/budgets", ADMINS, create, making),
+        route(Method::GET, "/api/v1/budgets/{id}", READERS, one, reading),
+        route(Method::PATCH, "/api/v1/budgets/{id}", ADMINS, change, changing),
+        route(Method::DELETE, "/api/v1/budgets/{id}", ADMINS, remove, ending),
+        route(Method::POST, "/api/v1/budgets/{id}/raise", ADMINS, raise, raising),
     ]
+}
+
+/// All budgets: there are so few that they need no pages.
+#[derive(Serialize, ToSchema)]
+struct Budgets {
+    data: Vec<BudgetView>,
+    has_more: bool,
+    next_cursor: Option<String>,
+}
+
+/// What is to be changed of a budget; `null` takes a member out.
+#[derive(ToSchema)]
+struct BudgetChanges(#[expect(dead_code, reason = "a shape for the document")] BTreeMap<String, Value>);
+
+/// A limit that is to be raised.
+#[derive(ToSchema)]
+#[schema(as = Raise)]
+#[expect(dead_code, reason = "members are read one by one, so that all that is wrong is told at once")]
+struct RaiseView {
+    /// By how many dollars; for limits in tokens or calls, `by` instead.
+    #[schema(value_type = Option<schema::Usd>)]
+    by_usd: Option<String>,
+    /// By how many tokens or calls, as text.
+    by: Option<String>,
+    /// Until when.
+    #[schema(value_type = schema::Instant)]
+    until: Timestamp,
+    /// Why.
+    reason: String,
 }
 
 /// Makes a budget.
@@ -53,8 +124,8 @@ async fn create(
 }
 
 /// Every budget, also those of the configuration.
-async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
-    let views = shared
+async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<Budgets>, Problem> {
+    let data = shared
         .write(|ledger| {
             let all = ledger.budgets();
             Ok(all
@@ -63,7 +134,7 @@ async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Problem>
                 .collect::<Vec<_>>())
         })
         .await?;
-    Ok(Json(json!({"data": views, "has_more": false, "next_cursor": null})))
+    Ok(Json(Budgets { data, has_more: false, next_cursor: None }))
 }
 
 async fn one(
@@ -144,19 +215,19 @@ fn read_raise(members: &Map<String, Value>, now: Timestamp) -> Result<RaiseForm,
     let mut text = |name: &str| {
         let text = members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
         if text.is_none() {
-            faults.push(fault(name, code::FIELD_MISSING, "has to be there, as a text"));
+            faults.push(fault(name, Code::FieldMissing, "has to be there, as a text"));
         }
         text.unwrap_or_default().to_owned()
     };
     let by = text(if members.contains_key("by") { "by" } else { "by_usd" });
     let (until, _reason) = (text("until"), text("reason"));
     for name in members.keys().filter(|name| !["by", "by_usd", "until", "reason"].contains(&name.as_str())) {
-        faults.push(fault(&name.chars().take(64).collect::<String>(), code::UNKNOWN_MEMBER, "is not known"));
+        faults.push(fault(&name.chars().take(64).collect::<String>(), Code::UnknownMember, "is not known"));
     }
     match parse_instant(&until) {
         Ok(until) if faults.is_empty() && until > now => return Ok(RaiseForm { by, until }),
-        Ok(until) if until <= now => faults.push(fault("until", code::FIELD_INVALID, "must lie ahead")),
-        Err(detail) if !until.is_empty() => faults.push(fault("until", code::TIMESTAMP_INVALID, &detail)),
+        Ok(until) if until <= now => faults.push(fault("until", Code::FieldInvalid, "must lie ahead")),
+        Err(detail) if !until.is_empty() => faults.push(fault("until", Code::TimestampInvalid, &detail)),
         _ => {}
     }
     Err(of_faults(faults))
@@ -187,13 +258,11 @@ async fn object(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, P
     let encoding = Encoding::of(headers)?;
     let bytes = body::read(headers, body).await?;
     let text = body::decode(encoding, bytes)?;
-    let value = tollbook_types::json::parse(&text).map_err(|error| {
-        let problem = import::Problem::of_json(&error, &text);
-        Problem::bad_request(problem.code, problem.detail)
-    })?;
+    let value = tollbook_types::json::parse(&text)
+        .map_err(|error| Problem::of_input(vec![import::Problem::of_json(&error, &text)]))?;
     match value {
         Value::Object(members) => Ok(members),
-        _ => Err(Problem::bad_request(code::JSON_INVALID, "the body is an object")),
+        _ => Err(Problem::new(Code::JsonInvalid, "the body is an object")),
     }
 }
 
@@ -206,17 +275,17 @@ fn form(members: Map<String, Value>) -> Result<BudgetForm, Problem> {
         if serde_json::from_value::<BudgetForm>(alone).is_err() {
             let is_known = BudgetForm::MEMBERS.contains(&name.as_str());
             let (code, detail) = match is_known {
-                true => (code::FIELD_INVALID, "is not of the type that it has to be"),
-                false => (code::UNKNOWN_MEMBER, "is not known"),
+                true => (Code::FieldInvalid, "is not of the type that it has to be"),
+                false => (Code::UnknownMember, "is not known"),
             };
             faults.push(fault(&name.chars().take(64).collect::<String>(), code, detail));
         }
     }
     if members.get("raises").is_some() {
-        faults.push(fault("raises", code::FIELD_INVALID, "are made at /raise"));
+        faults.push(fault("raises", Code::FieldInvalid, "are made at /raise"));
     }
     if members.get("notify").and_then(Value::as_array).is_some_and(|names| !names.is_empty()) {
-        faults.push(fault("notify", code::FIELD_INVALID, "names channels, and there are none yet"));
+        faults.push(fault("notify", Code::FieldInvalid, "names channels, and there are none yet"));
     }
     if !faults.is_empty() {
         return Err(of_faults(faults));
@@ -224,14 +293,12 @@ fn form(members: Map<String, Value>) -> Result<BudgetForm, Problem> {
     serde_json::from_value(Value::Object(members)).map_err(|_| Problem::internal())
 }
 
-fn fault(name: &str, code: &'static str, detail: &str) -> Fault {
+fn fault(name: &str, code: Code, detail: &str) -> Fault {
     Fault { pointer: Some(format!("/{name}")), code, detail: detail.to_owned() }
 }
 
 fn of_faults(faults: Vec<Fault>) -> Problem {
-    let first = faults.first().cloned().unwrap_or_else(|| fault("", code::FIELD_INVALID, "is wrong"));
-    let detail = format!("{} {}", first.pointer.unwrap_or_default(), first.detail);
-    Problem { errors: faults, ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, first.code, detail) }
+    Problem::of_faults(faults).unwrap_or_else(Problem::internal)
 }
 
 fn unknown() -> Problem {
@@ -240,21 +307,19 @@ fn unknown() -> Problem {
 
 fn stale() -> Problem {
     let detail = "the budget was changed by somebody else meanwhile: read it and try again";
-    Problem::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
+    Problem::new(Code::PreconditionFailed, detail)
 }
 
 fn problem(error: BudgetError) -> Problem {
     match error {
         BudgetError::Faults(found) => {
-            let faults = found.iter().map(|found| fault(found.member, code::FIELD_INVALID, &found.detail));
+            let faults = found.iter().map(|found| fault(found.member, Code::FieldInvalid, &found.detail));
             of_faults(faults.collect())
         }
         BudgetError::Stale => stale(),
-        BudgetError::Configured => Problem::new(
-            StatusCode::CONFLICT,
-            "budget_configured",
-            "the budget stands in the configuration: change it there",
-        ),
+        BudgetError::Configured => {
+            Problem::new(Code::BudgetConfigured, "the budget stands in the configuration: change it there")
+        }
         BudgetError::Ledger(error) => Problem::from(error),
     }
 }

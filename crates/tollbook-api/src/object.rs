@@ -57,7 +57,7 @@ impl Object {
             Value::Null => None,
             Value::Number(number) if number.is_u64() => number.as_u64(),
             _ => {
-                self.fault(name, code::FIELD_INVALID, "must be a whole number, not below 0");
+                self.fault(name, Code::FieldInvalid, "must be a whole number, not below 0");
                 None
             }
         }

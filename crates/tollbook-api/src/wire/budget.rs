@@ -1,24 +1,81 @@
 //! The shape of a budget and of where it stands.
 
+use super::schema;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use tollbook_budget::{BudgetForm, Limit, Standing};
 use tollbook_ledger::budgets::{Defined, Source};
 use tollbook_types::Timestamp;
+use utoipa::ToSchema;
 
 /// Accounts that are told of one budget.
 const ACCOUNTS_MAX: usize = 1_000;
 
+/// A budget that is asked for.
+#[derive(ToSchema)]
+#[schema(as = NewBudget)]
+#[expect(dead_code, reason = "a shape for the document; the budget's own form reads and writes it")]
+pub struct NewBudgetView {
+    /// What people call it.
+    name: String,
+    /// Dimensions and their values, all of which must hold.
+    r#match: Option<BTreeMap<String, String>>,
+    /// A dimension each value of which has the limit for itself.
+    each: Option<String>,
+    /// The limit in dollars: one of the three limits has to be there.
+    #[schema(value_type = Option<schema::Usd>)]
+    limit_usd: Option<String>,
+    limit_tokens: Option<u64>,
+    limit_calls: Option<u64>,
+    #[schema(pattern = "^(hour|day|week|month|total|rolling)$")]
+    window: String,
+    /// The length of a rolling window.
+    minutes: Option<u32>,
+    /// The day on which weeks begin.
+    first_day: Option<String>,
+    /// The day of the month on which months begin.
+    reset_day: Option<u8>,
+    time_zone: Option<String>,
+    #[schema(pattern = "^(warn|throttle|downgrade|block)$")]
+    at_limit: Option<String>,
+    /// From the model that is asked for to the one that is used.
+    downgrade: Option<BTreeMap<String, String>>,
+    /// Percentages at which it is told.
+    warn_at: Option<Vec<u32>>,
+    #[schema(pattern = "^(strict|expected)$")]
+    mode: Option<String>,
+    /// Channels; there are none yet.
+    notify: Option<Vec<String>>,
+    /// More, for a while: made at `/raise`.
+    raises: Option<Vec<RaisedView>>,
+}
+
+/// A limit that was raised.
+#[derive(ToSchema)]
+#[schema(as = Raised)]
+#[expect(dead_code, reason = "a shape for the document; the budget's own form reads and writes it")]
+struct RaisedView {
+    /// By how much, in the unit of the limit.
+    by: String,
+    /// Until when.
+    #[schema(value_type = schema::Instant)]
+    until: Timestamp,
+}
+
 /// A budget.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Budget)]
 pub struct BudgetView {
     /// Its id.
     pub id: String,
     /// As it was written.
     #[serde(flatten)]
+    #[schema(value_type = NewBudgetView)]
     pub form: BudgetForm,
     /// `api` or `config`.
     pub source: &'static str,
     /// When it was made.
+    #[schema(value_type = schema::Instant)]
     pub created_at: Timestamp,
     /// What it will do.
     pub words: String,
@@ -32,10 +89,12 @@ pub struct BudgetView {
 
 /// Where a budget, or one value of its `each`, stands. Amounts are in dollars as decimal text where
 /// the limit is, else whole numbers in `spent`, `held`, `left`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Standing)]
 pub struct StandingView {
     /// The value of `each`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub value: Option<Option<String>>,
     /// Booked.
     #[serde(flatten)]
@@ -43,34 +102,40 @@ pub struct StandingView {
     /// The limit now, with what it is raised by, as text.
     pub limit: String,
     /// The first instant that counts; `null` for all time.
+    #[schema(value_type = Option<schema::Instant>)]
     pub since: Option<Timestamp>,
     /// When a new window begins; `null` where none does.
+    #[schema(value_type = Option<schema::Instant>)]
     pub resets_at: Option<Timestamp>,
 }
 
 /// What of a limit is used and left.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Amounts {
     /// In dollars.
     Usd {
         /// Booked.
+        #[schema(value_type = schema::Usd)]
         spent_usd: String,
         /// Held for calls in flight.
+        #[schema(value_type = schema::Usd)]
         held_usd: String,
         /// The most that calls of unknown outcome can have cost.
+        #[schema(value_type = schema::Usd)]
         unsettled_usd: String,
         /// What is left.
+        #[schema(value_type = schema::Usd)]
         left_usd: String,
     },
     /// In tokens or calls.
     Count {
         /// Booked.
-        spent: i128,
+        spent: i64,
         /// Held for calls in flight.
-        held: i128,
+        held: i64,
         /// What is left.
-        left: i128,
+        left: i64,
     },
 }
 
@@ -93,6 +158,11 @@ impl BudgetView {
             accounts: has_each.then(|| accounts.map(|standing| StandingView::of(standing, true)).collect()),
         }
     }
+}
+
+/// A count, which fits in every real ledger.
+fn count(amount: i128) -> i64 {
+    i64::try_from(amount).unwrap_or(if amount < 0 { i64::MIN } else { i64::MAX })
 }
 
 /// Where a budget stands whose window has seen nothing.
@@ -120,9 +190,11 @@ impl StandingView {
                 unsettled_usd: text(sums.unsettled),
                 left_usd: text(standing.left()),
             },
-            Limit::Tokens(_) | Limit::Calls(_) => {
-                Amounts::Count { spent: sums.spent, held: sums.held, left: standing.left() }
-            }
+            Limit::Tokens(_) | Limit::Calls(_) => Amounts::Count {
+                spent: count(sums.spent),
+                held: count(sums.held),
+                left: count(standing.left()),
+            },
         };
         StandingView {
             value: with_value.then(|| standing.instance.clone()),

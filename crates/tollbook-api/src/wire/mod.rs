@@ -12,7 +12,7 @@ mod quantity;
 mod report;
 pub mod schema;
 
-pub use budget::{BudgetView, StandingView};
+pub use budget::{BudgetView, NewBudgetView, StandingView};
 pub use call::CallView;
 pub use explain::{Check, Explanation, LegView, explain};
 pub use key::{KeyView, NewKeyView};

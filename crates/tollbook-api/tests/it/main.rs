@@ -1,11 +1,10 @@
 //! What the API promises, as tests: a real router over a real ledger on disk.
 #![allow(clippy::unwrap_used)] // These are tests throughout.
 
+mod budgets;
 mod cloudevents;
 mod contract;
 mod document;
-mod budgets;
-mod cloudevents;
 mod events;
 mod keys;
 mod matrix;
