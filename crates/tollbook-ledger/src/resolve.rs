@@ -8,9 +8,7 @@ use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tollbook_store::{Control, Gap, IdentityRef, Join, Op, ResponseRef, Seal, State, Store, StoredCall};
-use tollbook_types::{
-    Adjustment, Content, Digest, Entry, Erasure, Event, Identity, OpenCall, Seq, Usage, limits,
-};
+use tollbook_types::{Adjustment, Content, Digest, Entry, Erasure, Event, Identity, OpenCall, Seq, limits};
 
 /// A record on its way from the journal into the store.
 #[derive(Clone, Debug)]
@@ -420,8 +418,8 @@ pub fn adjustment_to(
 }
 
 /// The state that `current` becomes by a further report of the call, or `None` if nothing changes:
-/// better evidence replaces usage and rating, absent attribution is filled, a usage that differs
-/// without better evidence is flagged.
+/// better evidence replaces usage and rating, absent attribution is filled, a usage that contradicts
+/// it without better evidence is flagged.
 fn joined_state(current: &State, report: &Entry) -> Option<State> {
     let event: &Event = &report.event;
     let mut state = current.clone();
@@ -439,8 +437,8 @@ fn joined_state(current: &State, report: &Entry) -> Option<State> {
         state.rating = report.rating.clone();
         state.flags.clone_from(&event.flags);
         changed = true;
-    } else if event.usage.is_some()
-        && event.usage.as_ref().map(Usage::total) != current.usage.as_ref().map(Usage::total)
+    } else if let Some(told) = &event.usage
+        && current.usage.as_ref().is_none_or(|known| known.total().contradicts(&told.total()))
     {
         let flag = format!("usage_differs: {}", event.source);
         if !state.flags.contains(&flag) && state.flags.len() < limits::FLAGS_MAX {

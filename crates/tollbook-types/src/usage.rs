@@ -104,6 +104,33 @@ impl Meters {
         self.sum_where(Meter::is_cache_write)
     }
 
+    /// Whether the two cannot both be told of one call: their sums differ, or a part that both tell.
+    /// One that tells fewer parts contradicts nothing.
+    ///
+    /// ```
+    /// use tollbook_types::{Meter, Meters};
+    /// let fine = Meters::from_pairs([(Meter::Input, 40), (Meter::CacheRead, 60), (Meter::Reasoning, 0)]);
+    /// assert!(!fine.contradicts(&Meters::from_pairs([(Meter::Input, 100)])));
+    /// assert!(fine.contradicts(&Meters::from_pairs([(Meter::Input, 40)])));
+    /// assert!(fine.contradicts(&Meters::from_pairs([(Meter::Input, 50), (Meter::CacheRead, 50)])));
+    /// ```
+    pub fn contradicts(&self, other: &Meters) -> bool {
+        let is_rest = |meter: Meter| matches!(meter, Meter::Input | Meter::Output);
+        let differs = |is_of: &dyn Fn(Meter) -> bool| {
+            let tells = |meters: &Meters| meters.iter().any(|(meter, _)| is_of(meter));
+            tells(self) && tells(other) && self.sum_where(is_of) != other.sum_where(is_of)
+        };
+        // How a cache's tokens are told apart by time to live or by medium is detail, too.
+        let whole: [&dyn Fn(Meter) -> bool; 2] = [&Meter::is_cache_read, &Meter::is_cache_write];
+        let is_whole = |meter: Meter| whole.iter().any(|is_of| is_of(meter));
+        self.input_tokens() != other.input_tokens()
+            || self.output_tokens() != other.output_tokens()
+            || whole.iter().any(|is_of| differs(is_of))
+            || (Meter::ALL.iter())
+                .filter(|meter| !is_rest(**meter) && !is_whole(**meter))
+                .any(|meter| differs(&|found| found == *meter))
+    }
+
     fn side_sum(&self, side: Side) -> u64 {
         self.sum_where(|meter| meter.side() == side)
     }
