@@ -28,6 +28,16 @@ pub const NAME_BYTES_MAX: usize = 256;
 pub const TAGS_MAX: usize = 64;
 /// `metadata`, as JSON text.
 pub const METADATA_BYTES_MAX: usize = 4 * 1024;
+/// An attribute of a span or log record that is read.
+pub const ATTRIBUTE_BYTES_MAX: usize = 16 * 1024;
+/// A body of telemetry, decoded too: prompts travel in it, though they are not read.
+pub const TELEMETRY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bodies of telemetry in memory at once.
+pub const TELEMETRY_BYTES_AT_ONCE_MAX: usize = 2 * TELEMETRY_BYTES_MAX;
+/// Spans or log records in one body.
+pub const TELEMETRY_ITEMS_MAX: usize = 65_536;
+/// Spans remembered, to know the calls above calls.
+pub const SPANS_REMEMBERED_MAX: usize = 65_536;
 /// An error text kept with a call.
 pub const ERROR_BYTES_MAX: usize = 1_024;
 /// Legs of one call.

@@ -47,6 +47,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("gcp.vertex_ai", "vertex"),
     ("google-vertex", "vertex"),
     ("google_vertex", "vertex"),
+    ("google.vertex", "vertex"),
     ("vertex_ai", "vertex"),
     ("vertexai", "vertex"),
     ("vertex_ai_beta", "vertex"),

@@ -3,7 +3,7 @@
 //! A provider's answer goes in as bytes, in any chunking; out comes a [`Reading`]: the disjoint
 //! meters it used, how they are known, and what else its price depends on. Push parsers read
 //! JSON, server-sent events, one JSON text a line and AWS event streams in bounded memory; an
-//! answer is never held whole.
+//! answer is never held whole. [`otel`] reads telemetry that others wrote of such calls.
 //!
 //! This crate must never know I/O, async, a clock, a floating point number, or a price.
 //!
@@ -40,6 +40,7 @@ mod json_push;
 mod json_whole;
 mod names;
 mod openai;
+pub mod otel;
 mod plain;
 mod reader;
 mod reading;

@@ -144,7 +144,7 @@ pub(crate) fn quantity(text: &str) -> Result<u64, Damage> {
     }
 }
 
-fn millis(text: &str) -> Result<u64, Damage> {
+pub(crate) fn millis(text: &str) -> Result<u64, Damage> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let whole = quantity(whole)?;
     if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -353,7 +353,7 @@ fn settle(calls: Vec<Call>) -> Vec<Call> {
 }
 
 /// Who answered: the ids and model names of the hosts differ.
-fn provider(id: Option<&str>, model: &str) -> &'static str {
+pub(crate) fn provider(id: Option<&str>, model: &str) -> &'static str {
     const MODELS: &[(&str, &str)] = &[
         ("glm-", "zai"),
         ("kimi-", "moonshot"),

@@ -20,7 +20,7 @@ mod text;
 
 pub use problem::{Problem, code};
 pub use quantities::{is_usage_member, usage_json};
-pub(crate) use text::error as error_text;
+pub(crate) use text::{content as content_of, error as error_text, fingerprint, tidy};
 
 use lines::{Line, Lines};
 use tollbook_types::{Event, Timestamp};

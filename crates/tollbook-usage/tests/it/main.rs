@@ -12,4 +12,5 @@ mod corpus;
 mod dialects;
 mod hostile;
 mod import;
+mod otel;
 mod support;
