@@ -40,6 +40,7 @@ macro_rules! codes {
 
 codes! {
     JsonInvalid "json_invalid" BAD_REQUEST "not JSON, or cut short; the detail names line and column",
+    ProtobufInvalid "protobuf_invalid" BAD_REQUEST "not a protobuf message of the kind, or cut short",
     JsonTooDeep "json_too_deep" BAD_REQUEST "nested beyond 64 levels: flatten it",
     JsonTooLarge "json_too_large" BAD_REQUEST
         "more values than are held in memory (some 130,000 in one event): send a long response as a text",
@@ -58,8 +59,8 @@ codes! {
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "the path knows other methods; the header allow names them",
     IdConflict "id_conflict" CONFLICT "the id is recorded already and says something else: the first is kept, send the other under its own id",
     AmbiguousId "ambiguous_id" CONFLICT "several calls have the id: add source= and project=",
-    BodyTooLarge "body_too_large" PAYLOAD_TOO_LARGE "a body above 4 MiB, as it came or decoded: send less at once",
-    BatchTooLarge "batch_too_large" PAYLOAD_TOO_LARGE "more than 1,000 events in one request: send fewer at once",
+    BodyTooLarge "body_too_large" PAYLOAD_TOO_LARGE "a body above 4 MiB (telemetry: 64 MiB), as it came or decoded: send less at once",
+    BatchTooLarge "batch_too_large" PAYLOAD_TOO_LARGE "more than 1,000 events (spans or log records: 65,536) in one request: send fewer at once",
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "a content-type that is not taken here",
     UnsupportedEncoding "unsupported_encoding" UNSUPPORTED_MEDIA_TYPE "a content-encoding other than gzip and zstd",
     FieldMissing "field_missing" UNPROCESSABLE_ENTITY "a member that has to be there: add it",

@@ -29,7 +29,7 @@ use utoipa::ToSchema;
 /// Where events from here come in.
 const SOURCE: &str = "api";
 /// How far from the present an event may be. An admin's may be of any past.
-const WINDOW: Window = Window { past_seconds: 35 * 86_400, future_seconds: 5 * 60 };
+pub(crate) const WINDOW: Window = Window { past_seconds: 35 * 86_400, future_seconds: 5 * 60 };
 
 /// The preference of callers who need no summary.
 const RETURN_MINIMAL: &str = "return=minimal";
@@ -347,22 +347,29 @@ impl Item {
     }
 }
 
-/// Puts the event on the account that the key is bound to. What the key says wins; an event that
-/// names another project is another tenant's, and refused.
+/// Puts the event on the account that the key is bound to, unless it may not be there.
 fn bind(item: &mut Item, key: &Key) {
     let Told::Event(event) = &mut item.told else { return };
+    if !put_on_account(event, key) {
+        item.told = Told::Forbidden { id: std::mem::take(&mut event.id) };
+    }
+}
+
+/// Puts an event on the account that the key is bound to. What the key says wins; an event that names
+/// another project is another tenant's, and then the answer is no.
+pub(crate) fn put_on_account(event: &mut Event, key: &Key) -> bool {
     let told = &mut event.attribution;
     if let (Some(bound), Some(named)) = (&key.binding.project, &told.project)
         && bound != named
     {
-        item.told = Told::Forbidden { id: std::mem::take(&mut event.id) };
-        return;
+        return false;
     }
     let mut bound = key.binding.clone();
     // An admin may report calls that another key made.
     bound.key = Some(key.id.clone()).filter(|_| told.key.is_none() || !key.may(Role::Admin));
     bound.fill_from(told);
     *told = bound;
+    true
 }
 
 fn forbidden() -> Fate {

@@ -17,6 +17,7 @@ mod keys;
 pub mod metrics;
 mod object;
 mod openapi;
+mod otlp;
 mod params;
 mod probes;
 mod problem;

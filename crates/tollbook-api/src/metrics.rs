@@ -5,6 +5,7 @@
 
 use crate::access::Access;
 use crate::doc::{Content, Doc};
+use crate::otlp::Fate;
 use crate::probes::TAG;
 use crate::routes::{Route, route};
 use crate::shared::Shared;
@@ -152,6 +153,8 @@ impl Ingest {
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     events: [AtomicU64; 3],
+    /// By signal and what became of it.
+    telemetry: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     /// By method, route and status: there are only so many of each.
     answers: Mutex<BTreeMap<(String, String, u16), u64>>,
 }
@@ -159,6 +162,14 @@ pub(crate) struct Counts {
 impl Counts {
     pub fn ingested(&self, what: Ingest, events: u64) {
         self.events[what as usize].fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// What became of the items of a request with telemetry.
+    pub fn telemetry(&self, signal: &'static str, fates: &BTreeMap<Fate, u64>) {
+        let mut counts = self.telemetry.lock().unwrap_or_else(PoisonError::into_inner);
+        for (fate, items) in fates {
+            *counts.entry((signal, fate.name())).or_default() += items;
+        }
     }
 
     pub fn answered(&self, method: &Method, path: &str, status: StatusCode) {
@@ -177,6 +188,13 @@ impl Counts {
             let count = self.events[what as usize].load(Ordering::Relaxed);
             events = events.with(&[("result", what.name())], count);
         }
+        let mut telemetry = Family::counter(
+            "tollbook_otlp_items_total",
+            "Spans, log records and data points, by what became of them.",
+        );
+        for ((signal, fate), items) in &*self.telemetry.lock().unwrap_or_else(PoisonError::into_inner) {
+            telemetry = telemetry.with(&[("signal", signal), ("result", fate)], *items);
+        }
         let mut answers =
             Family::counter("tollbook_api_requests_total", "Requests to the API that were answered.");
         for ((method, route, status), count) in &*self.answers.lock().unwrap_or_else(PoisonError::into_inner)
@@ -184,7 +202,7 @@ impl Counts {
             let status = status.to_string();
             answers = answers.with(&[("method", method), ("route", route), ("status", &status)], *count);
         }
-        vec![events, answers]
+        vec![events, telemetry, answers]
     }
 }
 

@@ -6,7 +6,7 @@ use crate::code::Code;
 use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
-use crate::{admit, budgets, calls, events, keys, metrics, openapi, probes, usage};
+use crate::{admit, budgets, calls, events, keys, metrics, openapi, otlp, probes, usage};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::handler::Handler;
@@ -44,6 +44,7 @@ pub struct Route {
 fn all() -> Vec<Route> {
     let modules = [
         events::routes,
+        otlp::routes,
         calls::routes,
         usage::routes,
         keys::routes,

@@ -3,6 +3,7 @@
 use crate::Options;
 use crate::code::Code;
 use crate::metrics::{Counts, Figures};
+use crate::otlp::Telemetry;
 use crate::problem::Problem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct Shared {
     pub figures: Option<Arc<dyn Figures>>,
     /// Its own.
     pub counts: Counts,
+    /// What telemetry needs from one request to the next.
+    pub telemetry: Telemetry,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
 }
@@ -43,6 +46,7 @@ impl Shared {
             options,
             figures: None,
             counts: Counts::default(),
+            telemetry: Telemetry::default(),
             reads: Arc::new(Semaphore::new(READS_MAX)),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
         }

@@ -8,6 +8,7 @@ mod document;
 mod events;
 mod keys;
 mod matrix;
+mod otlp;
 mod probes;
 mod queries;
 mod rig;
