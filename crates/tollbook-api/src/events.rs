@@ -279,8 +279,10 @@ fn read(form: Form, text: &[u8], ctx: &Context<'_>) -> Result<(Vec<Item>, bool),
         Form::Json | Form::CloudEvent | Form::CloudEvents => {
             let told = if form == Form::Json { Told::of } else { Told::of_envelope };
             let is_object = text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-            let items =
-                json::parse_items(text, BATCH_EVENTS_MAX, JSON_TREE_BYTES_MAX, |value| told(&value, ctx));
+            let items = json::parse_items(text, BATCH_EVENTS_MAX, JSON_TREE_BYTES_MAX, |value| {
+                let told = told(&value, ctx);
+                if is_object { told } else { told.with_one_problem() }
+            });
             let (told, is_single) = match (items.map_err(unreadable)?, form) {
                 (Items::TooMany, _) => return Err(too_many()),
                 (Items::One(told), Form::Json | Form::CloudEvent) if is_object => (vec![told], true),
@@ -317,6 +319,15 @@ impl Told {
         Told::new(cloudevents::read(value, ctx), value)
     }
 
+    /// As one of a batch, of which only the first problem is told: the others take no memory.
+    fn with_one_problem(mut self) -> Told {
+        if let Told::Refused { problems, .. } = &mut self {
+            problems.truncate(1);
+            problems.shrink_to_fit();
+        }
+        self
+    }
+
     fn new(read: Result<Event, Vec<import::Problem>>, value: &Value) -> Told {
         match read {
             Ok(event) => Told::Event(Box::new(event)),
@@ -333,7 +344,7 @@ impl Told {
 impl Item {
     fn of_line(line: usize, text: &[u8], ctx: &Context<'_>) -> Item {
         let told = match json::parse_within(text, JSON_TREE_BYTES_MAX) {
-            Ok(value) => Told::of(&value, ctx),
+            Ok(value) => Told::of(&value, ctx).with_one_problem(),
             Err(error) => Told::Refused { id: None, problems: vec![import::Problem::of_json(&error, text)] },
         };
         Item { line: Some(line), told }

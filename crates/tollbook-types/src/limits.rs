@@ -14,6 +14,8 @@ pub const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const JSON_DEPTH_MAX: usize = 64;
 /// What the values of one event may take in memory beside their texts: some 130,000 numbers.
 pub const JSON_TREE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Unknown members of one object that are told; beyond it the object is another thing altogether.
+pub const UNKNOWN_MEMBERS_MAX: usize = 64;
 /// The raw usage object that is kept beside a call.
 pub const RAW_USAGE_BYTES_MAX: usize = 16 * 1024;
 /// One JSON value that a push parser holds while it reads an answer.

@@ -12,7 +12,7 @@ use crate::reading::Reading;
 use crate::request::Request;
 use serde_json::{Map, Value};
 use tollbook_types::limits::{
-    ID_BYTES_MAX, JSON_TREE_BYTES_MAX, METADATA_BYTES_MAX, NAME_BYTES_MAX, TAGS_MAX,
+    ID_BYTES_MAX, JSON_TREE_BYTES_MAX, METADATA_BYTES_MAX, NAME_BYTES_MAX, TAGS_MAX, UNKNOWN_MEMBERS_MAX,
 };
 use tollbook_types::{
     Attribution, CacheHit, Conditions, Content, Event, Evidence, FreeReason, Meters, Money, ProviderCost,
@@ -85,9 +85,8 @@ pub fn parse_value(value: &Value, ctx: &Context<'_>) -> Result<Event, Vec<Proble
         return Err(vec![Problem::new(code::FIELD_INVALID, "an event is an object")]);
     };
     let mut reader = Members::new(members);
-    for name in members.keys().filter(|name| !MEMBERS.contains(&name.as_str())) {
-        reader.problems.push(unknown(name));
-    }
+    let strange = members.keys().filter(|name| !MEMBERS.contains(&name.as_str()));
+    reader.problems.extend(strange.take(UNKNOWN_MEMBERS_MAX).map(|name| unknown(name)));
     let event = read(&mut reader, ctx);
     match event {
         Some(event) if reader.problems.is_empty() => Ok(event),
@@ -329,7 +328,7 @@ fn cache_hit(members: &mut Members<'_>) -> Option<CacheHit> {
         Value::Bool(false) => return None,
         Value::Bool(true) => {}
         Value::Object(saved) => {
-            for (name, value) in saved {
+            for (name, value) in saved.iter().take(UNKNOWN_MEMBERS_MAX) {
                 let pointer = below("/cache_hit", name);
                 let money = value.as_str().and_then(|text| text.parse::<Money>().ok());
                 match (name.as_str(), money) {

@@ -6,7 +6,7 @@
 use super::problem::{Problem, below, code, meant};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use tollbook_types::limits::QUANTITY_MAX;
+use tollbook_types::limits::{QUANTITY_MAX, UNKNOWN_MEMBERS_MAX};
 use tollbook_types::{Meter, Meters};
 
 /// A part of the input or output, by its public key, with the whole that it is counted in.
@@ -154,12 +154,16 @@ fn read_quantities<'a>(
         problems.push(Problem::at(code::FIELD_INVALID, pointer, "must be an object"));
         return None;
     };
-    let before = problems.len();
+    let (before, mut strange) = (problems.len(), 0);
     let mut found = BTreeMap::new();
     for (name, value) in members {
         let here = below(pointer, name);
         if !is_known(name) {
             problems.push(unknown(name, &here, pointer == "/meters"));
+            strange += 1;
+            if strange == UNKNOWN_MEMBERS_MAX {
+                break;
+            }
             continue;
         }
         match quantity(value, &here) {

@@ -27,6 +27,22 @@ fn refused(text: &[u8]) -> Vec<Problem> {
 }
 
 #[test]
+fn what_is_no_event_at_all_is_told_briefly() {
+    let strange: Map<String, Value> = (0..10_000).map(|nth| (format!("x{nth}"), Value::from(1))).collect();
+    for (what, value, most) in [
+        ("members", Value::from(strange.clone()), 70),
+        ("usage", with("usage", strange.clone().into()), 64),
+        ("meters", with("meters", strange.clone().into()), 65),
+        ("cache_hit", with("cache_hit", strange.clone().into()), 66),
+        ("tags", with("tags", strange.clone().into()), 1),
+        ("conditions", with("conditions", strange.into()), 1),
+    ] {
+        let problems = parse(&value).unwrap_err();
+        assert!(problems.len() <= most, "{what}: {}", problems.len());
+    }
+}
+
+#[test]
 fn broken_texts_are_told_by_their_code() {
     let deep_lists = "[".repeat(100_000);
     let deep_objects = r#"{"a":"#.repeat(100_000);
