@@ -47,6 +47,8 @@ pub struct CallView {
     pub time_to_first_token_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_response_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_id: Option<String>,
     #[schema(value_type = Option<schema::Quantities>)]
     pub usage: Option<QuantitiesView>,
     pub legs: Vec<Leg>,
@@ -151,6 +153,7 @@ impl CallView {
             latency_ms: event.latency_ms,
             time_to_first_token_ms: event.time_to_first_token_ms,
             provider_response_id: event.provider_response_id,
+            hold_id: event.hold_id,
             cost_usd: rating.cost,
             input_cost_usd: rating.input_cost,
             output_cost_usd: rating.output_cost,

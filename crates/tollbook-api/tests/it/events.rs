@@ -84,11 +84,25 @@ fn bad_events_are_refused_with_their_code_and_leave_nothing() {
         ("17 an exponent", input("1e3"), "422 field_invalid"),
         ("18 a text", input("\"10\""), "422 field_invalid"),
         ("19 a truth", input("true"), "422 field_invalid"),
-        ("20 null", usage("null"), "422 field_missing"),
+        ("20 null", input("null"), "422 field_invalid"),
+        ("20 no usage", usage("null"), "422 field_missing"),
         ("21 i64 max", input("9223372036854775807"), "422 field_too_large"),
         ("22 more", input("9223372036854775808"), "422 field_too_large"),
         ("23 more than u64", input("18446744073709551616"), "422 field_invalid"),
         ("25 a member twice", event("e", r#","user":"a","user":"b""#), "400 json_duplicate_key"),
+        ("25 in another spelling", event("e", r#","\u0075ser":"a","user":"b""#), "400 json_duplicate_key"),
+        ("25 a quantity twice", usage(r#"{"input_tokens":1,"input_tokens":1}"#), "400 json_duplicate_key"),
+        (
+            "25 deep inside",
+            event("e", r#","metadata":{"a":[{"b":{"c":1,"c":2}}]}"#),
+            "400 json_duplicate_key",
+        ),
+        (
+            "many values",
+            event("e", &format!(r#","metadata":[{}0]"#, "0,".repeat(140_000))),
+            "400 json_too_large",
+        ),
+        ("many items", format!("[{}0]", "0,".repeat(1_000_000)), "413 batch_too_large"),
         (
             "26 more cached than input",
             usage(r#"{"input_tokens":1,"output_tokens":1,"cache_read_tokens":2}"#),
@@ -104,6 +118,7 @@ fn bad_events_are_refused_with_their_code_and_leave_nothing() {
         ("39 ahead", with(json!({"occurred_at": "2026-11-22T10:37:00Z"})), "422 timestamp_future"),
         ("40 long ago", with(json!({"occurred_at": "2026-10-17T10:30:00Z"})), "422 timestamp_too_old"),
         ("41 leap second", with(json!({"occurred_at": "2016-12-31T23:59:60Z"})), "422 timestamp_invalid"),
+        ("40 before 1970", with(json!({"occurred_at": "1969-12-31T23:59:59Z"})), "422 timestamp_too_old"),
         ("42 no model", with(json!({"model": ""})), "422 field_invalid"),
         ("43 a long model", with(json!({"model": "x".repeat(257)})), "422 field_too_large"),
         ("47 a line break", with(json!({"model": "a\r\nb"})), "422 field_invalid"),
@@ -113,6 +128,16 @@ fn bad_events_are_refused_with_their_code_and_leave_nothing() {
         ("53 a strange member", event("e", r#","__proto__":{"x":1}"#), "422 unknown_member"),
         ("54 65 tags", with(json!({"tags": tags})), "422 field_too_large"),
         ("55 a nested tag", with(json!({"tags": {"a": {}}})), "422 field_invalid"),
+        ("a count as a float", with(json!({"latency_ms": 1.0})), "422 field_invalid"),
+        ("a negative count", with(json!({"time_to_first_token_ms": -1})), "422 field_invalid"),
+        ("meters and usage", with(json!({"meters": {"input": 1}})), "422 field_invalid"),
+        ("an unknown meter", with(json!({"usage": null, "meters": {"inputs": 1}})), "422 unknown_member"),
+        (
+            "an answer of no API",
+            with(json!({"usage": null, "api": "telegraph", "response": {}})),
+            "422 field_invalid",
+        ),
+        ("an unknown status", with(json!({"status": "fine"})), "422 field_invalid"),
         ("an unknown quantity", usage(r#"{"input_token":1}"#), "422 unknown_member"),
         ("metadata too long", with(json!({"metadata": {"a": "x".repeat(5_000)}})), "422 field_too_large"),
     ];
@@ -166,6 +191,91 @@ fn odd_but_good_events_are_taken() {
     assert_eq!(rig.ingest(old.clone()).verdict(), "422 timestamp_too_old");
     let by_admin = rig.call(Method::POST, PATH, &rig.keys.admin, old);
     assert_eq!(by_admin.status, 200, "40 an admin may bring in any past");
+}
+
+/// Each is sent, and the call then says the same, with what is filled in beside it.
+#[test]
+fn every_member_of_an_event_is_kept() {
+    let answered = json!({
+        "id": "chatcmpl-7", "object": "chat.completion", "model": "gpt-x", "choices": [],
+        "usage": {"prompt_tokens": 900, "completion_tokens": 50, "total_tokens": 950,
+            "prompt_tokens_details": {"cached_tokens": 0}},
+    });
+    let long = "x".repeat(4_096 - r#"{"a":""}"#.len());
+    let rest = json!({
+        "request_model": "gpt-x-latest", "api": "chat", "hold_id": "hold_1", "project": "web",
+        "customer": "c", "user": "u", "agent": "a", "agent_name": "A", "operation": "o",
+        "operation_id": "o1", "session": "s", "tags": {"k": "v"}, "metadata": {"a": long},
+        "latency_ms": 2340, "time_to_first_token_ms": 120, "provider_response_id": "chatcmpl-1",
+        "service_tier": "default", "http_status": 200,
+    });
+    let tokens = |input: u64, output: u64| json!({"input_tokens": input, "output_tokens": output});
+    let cases: Vec<(&str, Value, Value)> = vec![
+        ("attribution and timing", rest.clone(), rest),
+        (
+            "inclusive totals",
+            json!({"usage": {"input_tokens": 1000, "output_tokens": 100, "cache_read_tokens": 300}}),
+            json!({"usage": tokens(1000, 100), "cost_basis": "book"}),
+        ),
+        (
+            "disjoint meters",
+            json!({"usage": null, "meters": {"input": 700, "cache_read": 300, "output": 100}}),
+            json!({"usage": tokens(1000, 100)}),
+        ),
+        (
+            "an answer",
+            json!({"usage": null, "model": null, "response": answered}),
+            json!({"usage": tokens(900, 50), "model": "gpt-x", "provider_response_id": "chatcmpl-7",
+                "cost_usd": "0.001"}),
+        ),
+        (
+            "an answer as a text, of a named API",
+            json!({"usage": null, "api": "chat_completions", "response": answered.to_string()}),
+            json!({"usage": tokens(900, 50), "api": "chat_completions"}),
+        ),
+        (
+            "a bill beside usage",
+            json!({"provider_cost_usd": "0.5"}),
+            json!({"cost_usd": "0.5", "provider_cost_usd": "0.5", "evidence": "provider_cost"}),
+        ),
+        (
+            "an error, cut",
+            json!({"usage": null, "status": "upstream_error", "http_status": 529, "error": "x".repeat(2_000)}),
+            json!({"status": "upstream_error", "http_status": 529, "error": "x".repeat(1_024), "usage": null}),
+        ),
+        ("no error", json!({"error": null}), json!({"error": null, "status": "ok"})),
+    ];
+    let rig = Rig::new();
+    for (nth, (what, members, wanted)) in cases.into_iter().enumerate() {
+        let mut event: Value = serde_json::from_str(&with(members)).unwrap();
+        event["id"] = format!("e-{nth}").into();
+        let answer = rig.ingest(event.to_string());
+        assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+        let call = rig.get(&format!("/api/v1/calls/e-{nth}"), &rig.keys.admin).json();
+        for (member, value) in wanted.as_object().unwrap() {
+            let found = &call[member];
+            let is_there = match value {
+                Value::Object(parts) => parts.iter().all(|(name, part)| found[name] == *part),
+                value => found == value,
+            };
+            assert!(is_there, "{what}: {member} is {found}");
+        }
+    }
+}
+
+#[test]
+fn what_retention_dropped_is_not_taken_again() {
+    let rig = Rig::new();
+    rig.ledger.purge("2026-11-20T00:00:00Z".parse().unwrap()).unwrap();
+    let at = |id: &str, at: &str| with(json!({"id": id, "occurred_at": at}));
+    let (before, after) = (at("a", "2026-11-19T23:59:59Z"), at("b", "2026-11-20T00:00:00Z"));
+    for key in [&rig.keys.ingest, &rig.keys.admin] {
+        let answer = rig.call(Method::POST, PATH, key, before.clone());
+        assert_eq!(answer.verdict(), "422 before_cutoff", "{}", answer.text());
+    }
+    let answer = rig.ingest(format!("[{before},{after}]")).json();
+    assert_eq!((&answer["accepted"], &answer["rejected"][0]["code"]), (&json!(1), &json!("before_cutoff")));
+    assert_eq!(recorded(&rig), 1);
 }
 
 #[test]
