@@ -10,6 +10,7 @@ use crate::journal::{self, Journal, Survey};
 use crate::keys::Keys;
 use crate::rating::{Card, Rated};
 use crate::resolve::{Outcome, RecordBody};
+use crate::retention::Watch;
 use crate::shared::{Guarded, Health, Shared, Unrecorded};
 use crate::writer::{self, Queue};
 use std::collections::{HashMap, HashSet};
@@ -19,7 +20,7 @@ use std::thread::JoinHandle;
 use tollbook_pricing::Book;
 use tollbook_store::Store;
 use tollbook_types::{
-    Adjustment, Clock, Content, Digest, Entry, Event, Evidence, OpenCall, Seq, Status, Timestamp,
+    Adjustment, Clock, Content, Digest, Entry, Event, Evidence, OpenCall, Seq, Status, TimeRange, Timestamp,
     floor_to_micros, limits,
 };
 
@@ -69,6 +70,7 @@ pub struct Ledger {
     shared: Arc<Shared>,
     book: RwLock<Arc<Book>>,
     keys: Keys,
+    clock_watch: Watch,
     writer: Option<JoinHandle<()>>,
     _lock: DirLock,
 }
@@ -130,7 +132,10 @@ impl Ledger {
             .spawn(move || writer::run_guarded(&for_writer))
             .map_err(|error| LedgerError::Invalid(format!("the writer thread could not start: {error}")))?;
         let keys = Keys::load(shared.store.as_ref())?;
-        let ledger = Ledger { shared, book: RwLock::new(book), keys, writer: Some(writer), _lock: lock };
+        let newest = shared.store.extent(TimeRange::ALL)?.map(|(_, last, _)| last);
+        let clock_watch = Watch::start(shared.clock.now(), newest);
+        let (book, writer) = (RwLock::new(book), Some(writer));
+        let ledger = Ledger { shared, book, keys, clock_watch, writer, _lock: lock };
         ledger.finish_erasures()?;
         report.interrupted = ledger.end_open_calls()?;
         // Housekeeping that cannot be done now is done another time; people should know why.
@@ -162,6 +167,10 @@ impl Ledger {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    pub(crate) fn clock_watch(&self) -> &Watch {
+        &self.clock_watch
     }
 
     pub(crate) fn key_state(&self) -> &Keys {

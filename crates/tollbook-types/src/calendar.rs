@@ -18,6 +18,22 @@ use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 const NANOS_PER_HOUR: i128 = 3_600 * NANOS_PER_SECOND;
 
+/// The first instant of the first of so many days, the last of which is the day of `now`. `None` for
+/// no days, and for more than the calendar has.
+///
+/// ```
+/// use tollbook_types::{Zone, first_of_days};
+/// let now = "2026-03-30T10:00:00Z".parse().unwrap();
+/// let berlin = Zone::get("Europe/Berlin").unwrap();
+/// assert_eq!(first_of_days(2, now, &berlin).unwrap().to_string(), "2026-03-28T23:00:00Z");
+/// assert_eq!(first_of_days(0, now, &berlin), None);
+/// ```
+pub fn first_of_days(days: u32, now: Timestamp, zone: &Zone) -> Option<Timestamp> {
+    let back = jiff::Span::new().try_days(i64::from(days.checked_sub(1)?)).ok()?;
+    let first = zone.to_datetime(now).date().checked_sub(back).ok()?;
+    Some(first_instant(first, zone))
+}
+
 /// A kind of stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Period {

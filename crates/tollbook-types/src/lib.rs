@@ -24,7 +24,7 @@ mod time;
 mod usage;
 
 pub use attribution::Attribution;
-pub use calendar::{Period, Zone};
+pub use calendar::{Period, Zone, first_of_days};
 pub use card::{CardId, CardRate, CostLine, RateCard, RateStep};
 pub use digest::Digest;
 pub use dimension::Dimension;

@@ -14,6 +14,7 @@ mod kill;
 mod open_calls;
 mod outcomes;
 mod power;
+mod retention;
 mod rig;
 mod worker;
 
