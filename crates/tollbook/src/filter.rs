@@ -51,11 +51,6 @@ pub fn since_until(
     question::range(since, until, zone, now).map_err(Failure::usage)
 }
 
-/// The first instant of a day in a zone.
-pub fn day_start(date: Date, zone: &Zone) -> Result<Timestamp, Failure> {
-    question::day_start(date, zone).map_err(Failure::usage)
-}
-
 /// An instant that an option names.
 pub fn instant(text: &str, option: &str) -> Result<Timestamp, Failure> {
     parse_instant(text).map_err(|problem| Failure::usage(format!("{option}: {problem}")))

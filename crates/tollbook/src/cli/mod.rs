@@ -286,9 +286,12 @@ pub struct RestoreArgs {
 
 #[derive(Args, Debug)]
 pub struct RetainArgs {
-    /// Keep the calls of so many days, today included [default: [retention] days]
+    /// Keep the calls of so many days, today included [default: [retention] entries_days]
     #[arg(long, value_name = "N")]
     pub days: Option<u32>,
+    /// Keep raw usage and metadata of so many days, today included [default: [retention] raw_days]
+    #[arg(long, value_name = "N")]
+    pub raw_days: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

@@ -35,16 +35,20 @@ fn print(config: &Config, out: &mut Out) -> Result<Exit, Failure> {
     let data_dir = config.data_dir.value.display().to_string();
     let segment_mib = config.segment_bytes.value / (1024 * 1024);
     let durability = value::durability_name(config.durability.value);
-    let days = config.retention_days.value;
-    let days_text = days.map_or("# days = 0 (kept for ever)".to_owned(), |days| format!("days = {days}"));
+    let (entries_days, raw_days) = (config.entries_days.value, config.raw_days.value);
+    let days = |name: &str, days: Option<u32>| match days {
+        Some(days) => format!("{name} = {days}"),
+        None => format!("# {name} = 0 (kept for ever)"),
+    };
     let listen = config.listen.value.to_string();
     let open_metrics = config.open_metrics.value;
-    let rows: [(&str, String, &Origin); 7] = [
+    let rows: [(&str, String, &Origin); 8] = [
         ("[server]", format!("data_dir = {}", quoted(&data_dir)), &config.data_dir.origin),
         ("", format!("time_zone = {}", quoted(&config.time_zone.value.name)), &config.time_zone.origin),
         ("[store]", format!("durability = {}", quoted(durability)), &config.durability.origin),
         ("[journal]", format!("segment_mib = {segment_mib}"), &config.segment_bytes.origin),
-        ("[retention]", days_text, &config.retention_days.origin),
+        ("[retention]", days("entries_days", entries_days), &config.entries_days.origin),
+        ("", days("raw_days", raw_days), &config.raw_days.origin),
         ("[server]", format!("listen = {}", quoted(&listen)), &config.listen.origin),
         ("", format!("open_metrics = {open_metrics}"), &config.open_metrics.origin),
     ];
@@ -59,11 +63,11 @@ fn print(config: &Config, out: &mut Out) -> Result<Exit, Failure> {
             "gateway": {"upstreams": config.gateway.upstreams.keys().collect::<Vec<_>>()},
             "store": {"durability": durability},
             "journal": {"segment_mib": segment_mib},
-            "retention": {"days": days},
+            "retention": {"entries_days": entries_days, "raw_days": raw_days},
             "prices": prices.collect::<Vec<_>>(),
             "from": {"server.data_dir": from(0), "server.time_zone": from(1), "store.durability": from(2),
-                     "journal.segment_mib": from(3), "retention.days": from(4), "server.listen": from(5),
-                     "server.open_metrics": from(6)},
+                     "journal.segment_mib": from(3), "retention.entries_days": from(4), "retention.raw_days": from(5),
+                     "server.listen": from(6), "server.open_metrics": from(7)},
         }))?;
         return Ok(Exit::Ok);
     }

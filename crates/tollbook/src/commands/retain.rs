@@ -1,30 +1,34 @@
-//! `tollbook retain`: drops calls that are older than the retention. Without a retention set, or
-//! told, calls are kept for ever and only applied journal segments past their age go.
+//! `tollbook retain`: drops what is past its time, at once. What has no time set, or told, is kept for
+//! ever; journal segments past their age always go.
 
 use crate::cli::RetainArgs;
-use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
+use crate::open;
 use crate::out::Out;
 use crate::out::number::count;
-use crate::{filter, open};
 use serde_json::json;
-use tollbook_types::{Clock, Timestamp};
+use tollbook_ledger::{Retained, Retention};
 
 pub fn run(args: &RetainArgs, config: &Config, out: &mut Out) -> Result<Exit, Failure> {
-    let days = args.days.or(config.retention_days.value);
-    if days == Some(0) {
-        return Err(Failure::usage("--days 0 would keep nothing"));
+    if args.days == Some(0) || args.raw_days == Some(0) {
+        return Err(Failure::usage("0 days would keep nothing"));
     }
-    let cutoff = days.map(|days| cutoff(days, config)).transpose()?;
+    let told = config.retention();
+    let retention = Retention {
+        entries_days: args.days.or(told.entries_days),
+        raw_days: args.raw_days.or(told.raw_days),
+        ..told
+    };
     let ledger = open::write(config, out)?;
-    let purged = cutoff.map(|cutoff| ledger.purge(cutoff)).transpose()?;
-    let segments = ledger.trim_journal()?;
+    let Retained { purged, stripped, segments } = ledger.retain(&retention)?;
     ledger.close()?;
     if out.json {
         out.json(&json!({
             "calls": purged.as_ref().map_or(0, |purged| purged.calls),
             "cutoff": purged.as_ref().map(|purged| purged.cutoff),
+            "raw_calls": stripped.as_ref().map_or(0, |stripped| stripped.calls),
+            "raw_cutoff": stripped.as_ref().map(|stripped| stripped.before),
             "segments": segments,
         }))?;
         return Ok(Exit::Ok);
@@ -35,15 +39,10 @@ pub fn run(args: &RetainArgs, config: &Config, out: &mut Out) -> Result<Exit, Fa
         }
         None => out.line("no retention is set: every call is kept")?,
     }
+    if let Some(stripped) = stripped {
+        let calls = count(stripped.calls);
+        out.line(&format!("raw usage and metadata of {calls} calls before {} dropped", stripped.before))?;
+    }
     out.line(&format!("{segments} journal segments past their age removed"))?;
     Ok(Exit::Ok)
-}
-
-/// The start of the first day that is kept, in the store's zone.
-fn cutoff(days: u32, config: &Config) -> Result<Timestamp, Failure> {
-    let zone = &config.time_zone.value.zone;
-    let today = zone.to_datetime(SystemClock.now()).date();
-    let back = jiff::Span::new().try_days(i64::from(days) - 1);
-    let first = back.and_then(|back| today.checked_sub(back));
-    filter::day_start(first.map_err(|_| Failure::usage(format!("{days} days are too many")))?, zone)
 }

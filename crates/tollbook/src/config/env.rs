@@ -12,8 +12,10 @@ pub const TIME_ZONE: &str = "TOLLBOOK_TIME_ZONE";
 pub const DURABILITY: &str = "TOLLBOOK_DURABILITY";
 /// Size of a journal segment in MiB; as `[journal] segment_mib`.
 pub const SEGMENT_MIB: &str = "TOLLBOOK_SEGMENT_MIB";
-/// Days for which calls are kept; as `[retention] days`.
-pub const RETENTION_DAYS: &str = "TOLLBOOK_RETENTION_DAYS";
+/// Days for which calls are kept; as `[retention] entries_days`.
+pub const RETENTION_ENTRIES_DAYS: &str = "TOLLBOOK_RETENTION_ENTRIES_DAYS";
+/// Days for which raw usage and metadata are kept; as `[retention] raw_days`.
+pub const RETENTION_RAW_DAYS: &str = "TOLLBOOK_RETENTION_RAW_DAYS";
 /// Where the server listens; as `[server] listen`.
 pub const LISTEN: &str = "TOLLBOOK_LISTEN";
 /// The admin key of the server. Where it is set, none is made.
@@ -43,7 +45,8 @@ pub const ALL: &[&str] = &[
     TIME_ZONE,
     DURABILITY,
     SEGMENT_MIB,
-    RETENTION_DAYS,
+    RETENTION_ENTRIES_DAYS,
+    RETENTION_RAW_DAYS,
     LISTEN,
     ADMIN_KEY,
     OPEN_METRICS,

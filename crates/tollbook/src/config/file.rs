@@ -11,7 +11,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("server", &["data_dir", "time_zone", "listen", "open_metrics", "tls_cert", "tls_key"]),
     ("store", &["durability"]),
     ("journal", &["segment_mib"]),
-    ("retention", &["days"]),
+    ("retention", &["entries_days", "raw_days"]),
     ("prices", &["file"]),
     ("gateway", gateway::KEYS),
     ("gateway.upstreams", gateway::UPSTREAM_KEYS),
@@ -135,11 +135,13 @@ fn values(reader: &mut Reader<'_>, config: &mut Config, section: &str, table: &D
                     config.segment_bytes = Set { value, origin };
                 }
             }
-            ("retention", "days") => {
+            ("retention", name @ ("entries_days" | "raw_days")) => {
                 if let Some(days) =
                     reader.whole(found).and_then(|n| reader.checked(place, value::retention_days(n)))
                 {
-                    config.retention_days = Set { value: Some(days), origin };
+                    let set =
+                        if name == "raw_days" { &mut config.raw_days } else { &mut config.entries_days };
+                    *set = Set { value: Some(days), origin };
                 }
             }
             (_, other) => reader.unknown_key(section, other, key.span()),
@@ -308,13 +310,13 @@ mod tests {
     #[test]
     fn paths_are_meant_from_where_the_file_is() {
         let (mut config, mut problems) = (Config::default(), Vec::new());
-        let text = "[server]\ndata_dir = \"books\"\n[[prices]]\nfile = \"my.toml\"\n[retention]\ndays = 90\n";
+        let text = "[server]\ndata_dir = \"books\"\n[[prices]]\nfile = \"my.toml\"\n[retention]\nentries_days = 90\nraw_days = 30\n";
         read(&mut config, Path::new("/etc/tollbook/tollbook.toml"), text, &mut problems);
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(config.data_dir.value, Path::new("/etc/tollbook/books"));
         assert_eq!(config.data_dir.origin.to_string(), "/etc/tollbook/tollbook.toml:2:1");
         assert_eq!(config.prices[0].value, Path::new("/etc/tollbook/my.toml"));
-        assert_eq!(config.retention_days.value, Some(90));
+        assert_eq!((config.entries_days.value, config.raw_days.value), (Some(90), Some(30)));
     }
 
     #[test]

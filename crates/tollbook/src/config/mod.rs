@@ -15,7 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 pub use tollbook_api::question::NamedZone;
 use tollbook_budget::BudgetForm;
-use tollbook_ledger::Durability;
+use tollbook_ledger::{Durability, Retention};
 use tollbook_store::Zone;
 use tollbook_types::limits;
 
@@ -77,8 +77,10 @@ pub struct Config {
     pub durability: Set<Durability>,
     /// `[journal] segment_mib`, in bytes.
     pub segment_bytes: Set<u64>,
-    /// `[retention] days`
-    pub retention_days: Set<Option<u32>>,
+    /// `[retention] entries_days`
+    pub entries_days: Set<Option<u32>>,
+    /// `[retention] raw_days`
+    pub raw_days: Set<Option<u32>>,
     /// `[[prices]] file`, in order.
     pub prices: Vec<Set<PathBuf>>,
     /// `[server] listen`
@@ -103,7 +105,8 @@ impl Config {
             time_zone: Set::default(NamedZone::default()),
             durability: Set::default(Durability::Full),
             segment_bytes: Set::default(limits::SEGMENT_BYTES),
-            retention_days: Set::default(None),
+            entries_days: Set::default(None),
+            raw_days: Set::default(None),
             prices: Vec::new(),
             listen: Set::default(LISTEN),
             open_metrics: Set::default(false),
@@ -139,6 +142,15 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(Failure::config(problems)) }
     }
 
+    /// How long things are kept.
+    pub fn retention(&self) -> Retention {
+        Retention {
+            entries_days: self.entries_days.value,
+            raw_days: self.raw_days.value,
+            zone: self.time_zone.value.zone.clone(),
+        }
+    }
+
     /// The zone of days, and what it is called.
     pub fn zone(&self) -> (String, Zone) {
         (self.time_zone.value.name.clone(), self.time_zone.value.zone.clone())
@@ -168,7 +180,8 @@ impl Config {
             text.map(|text| (text, Origin::Variable(name)))
         };
         let (zone, durability) = (text(env::TIME_ZONE), text(env::DURABILITY));
-        let (segment, retention) = (text(env::SEGMENT_MIB), text(env::RETENTION_DAYS));
+        let (entries, raw) = (text(env::RETENTION_ENTRIES_DAYS), text(env::RETENTION_RAW_DAYS));
+        let segment = text(env::SEGMENT_MIB);
         let (listen, open_metrics) = (text(env::LISTEN), text(env::OPEN_METRICS));
         if let Some(dir) = env::get(env::DATA_DIR) {
             self.data_dir = Set { value: PathBuf::from(dir), origin: Origin::Variable(env::DATA_DIR) };
@@ -204,9 +217,10 @@ impl Config {
                 Err(problem) => bad(&origin, problem),
             }
         }
-        if let Some((text, origin)) = retention {
+        for (told, set) in [(entries, &mut self.entries_days), (raw, &mut self.raw_days)] {
+            let Some((text, origin)) = told else { continue };
             match value::whole(&text).and_then(value::retention_days) {
-                Ok(days) => self.retention_days = Set { value: Some(days), origin },
+                Ok(days) => *set = Set { value: Some(days), origin },
                 Err(problem) => bad(&origin, problem),
             }
         }

@@ -58,12 +58,12 @@ pub fn segment_mib(mib: u64) -> Result<u64, String> {
     Err(format!("a segment has {SEGMENT_MIB_MIN} to {SEGMENT_MIB_MAX} MiB, not {mib}"))
 }
 
-/// `[retention] days`
+/// `[retention] entries_days` and `raw_days`
 pub fn retention_days(days: u64) -> Result<u32, String> {
     match u32::try_from(days) {
         Ok(short) if (1..=RETENTION_DAYS_MAX).contains(&days) => Ok(short),
         _ => Err(format!(
-            "calls are kept for 1 to {RETENTION_DAYS_MAX} days, not {days}; leave it out to keep them for ever"
+            "1 to {RETENTION_DAYS_MAX} days are kept, not {days}; leave it out to keep all for ever"
         )),
     }
 }

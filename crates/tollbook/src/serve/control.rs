@@ -1,7 +1,7 @@
 //! The control plane: its runtime, the API on it, signals, and the demo provider. It runs on the
 //! main thread; the store is read on further ones.
 
-use super::{demo, figures};
+use super::{demo, figures, upkeep};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -66,6 +66,7 @@ impl ControlPlane {
         let api = Api::new(ledger.clone(), clock, options).with_figures(figures::of(counters.clone()));
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         runtime.spawn(serve(receiver, api.router()));
+        runtime.spawn(upkeep::retain(Arc::downgrade(ledger), config.retention()));
         let demo = match with_demo {
             true => Some(runtime.block_on(start_demo()).map_err(failed)?),
             false => None,

@@ -10,6 +10,7 @@ mod demo;
 mod figures;
 mod options;
 mod presence;
+mod upkeep;
 
 pub use presence::{FILE as PRESENCE_FILE, Told};
 
