@@ -6,7 +6,7 @@ use crate::code::Code;
 use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
-use crate::{admit, budgets, calls, events, keys, metrics, openapi, otlp, probes, usage};
+use crate::{admit, budgets, calls, events, keys, metrics, openapi, otlp, privacy, probes, usage};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::handler::Handler;
@@ -48,6 +48,7 @@ fn all() -> Vec<Route> {
         calls::routes,
         usage::routes,
         keys::routes,
+        privacy::routes,
         probes::routes,
         metrics::routes,
         openapi::routes,

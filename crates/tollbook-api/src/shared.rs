@@ -7,7 +7,7 @@ use crate::otlp::Telemetry;
 use crate::problem::Problem;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tollbook_ledger::Ledger;
 use tollbook_store::{Store, StoreError};
 use tollbook_types::Clock;
@@ -16,6 +16,8 @@ use tollbook_types::Clock;
 const READS_MAX: usize = 16;
 /// Writes that wait for the ledger at once: they share its groups.
 const WRITES_MAX: usize = 64;
+/// Answers that are read from the store while they are sent: each may take as long as its caller does.
+const STREAMS_MAX: usize = 4;
 /// How long a request waits for its turn.
 const TURN_MAX: Duration = Duration::from_secs(10);
 
@@ -35,6 +37,7 @@ pub struct Shared {
     pub telemetry: Telemetry,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -49,6 +52,7 @@ impl Shared {
             telemetry: Telemetry::default(),
             reads: Arc::new(Semaphore::new(READS_MAX)),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         }
     }
 
@@ -66,6 +70,11 @@ impl Shared {
         on_thread(&self.reads, move || ask(store.as_ref()).map_err(Problem::from)).await
     }
 
+    /// The turn of an answer that is read while it is sent: to be dropped at its end.
+    pub async fn stream_turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        turn_of(&self.streams).await
+    }
+
     /// Works with the ledger, on a thread that may wait.
     pub async fn write<T: Send + 'static>(
         &self,
@@ -76,15 +85,21 @@ impl Shared {
     }
 }
 
+async fn turn_of(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+    match tokio::time::timeout(TURN_MAX, turns.clone().acquire_owned()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        _ => {
+            let problem = Problem::new(Code::Busy, "too much to do; try again");
+            Err(Problem { retry_after_s: Some(2), ..problem })
+        }
+    }
+}
+
 async fn on_thread<T: Send + 'static>(
     turns: &Arc<Semaphore>,
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    let turn = tokio::time::timeout(TURN_MAX, turns.clone().acquire_owned()).await;
-    let Ok(Ok(turn)) = turn else {
-        let problem = Problem::new(Code::Busy, "too much to do; try again");
-        return Err(Problem { retry_after_s: Some(2), ..problem });
-    };
+    let turn = turn_of(turns).await?;
     let done = tokio::task::spawn_blocking(move || {
         let result = work();
         drop(turn);

@@ -15,23 +15,32 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The running server.
-pub struct Client(Told);
+pub struct Client {
+    told: Told,
+    patience: Duration,
+}
 
 impl Client {
     /// The server of a data directory, if one has announced itself.
     pub fn find(data_dir: &Path) -> Option<Client> {
         let text = std::fs::read(data_dir.join(PRESENCE_FILE)).ok()?;
-        serde_json::from_slice(&text).ok().map(Client)
+        let told = serde_json::from_slice(&text).ok()?;
+        Some(Client { told, patience: PATIENCE })
+    }
+
+    /// The same, for requests that take longer than others.
+    pub fn patient(self, patience: Duration) -> Client {
+        Client { patience, ..self }
     }
 
     /// Asks the server; what it answers is `None` where it has nothing to say. A refusal is a failure.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Option<Value>, Failure> {
-        let failed = |what: &str| Failure::new(format!("the server at {} {what}", self.0.url));
-        let Some(address) = self.0.url.strip_prefix("http://") else {
+        let failed = |what: &str| Failure::new(format!("the server at {} {what}", self.told.url));
+        let Some(address) = self.told.url.strip_prefix("http://") else {
             return Err(failed("speaks TLS, which this command does not")
                 .hint("use its API with an admin key: see docs/reference/api/README.md"));
         };
-        let answer = exchange(address, &self.request(method, address, path, body))
+        let answer = exchange(address, &self.request(method, address, path, body), self.patience)
             .map_err(|error| failed(&format!("does not answer: {error}")))?;
         let (status, text) = read(&answer).ok_or_else(|| failed("does not answer in HTTP"))?;
         let value: Option<Value> = match text.is_empty() {
@@ -50,14 +59,14 @@ impl Client {
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: Bearer {}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            self.0.token,
+            self.told.token,
             body.len()
         );
         [head, body].concat().into_bytes()
     }
 }
 
-fn exchange(address: &str, request: &[u8]) -> std::io::Result<Vec<u8>> {
+fn exchange(address: &str, request: &[u8], patience: Duration) -> std::io::Result<Vec<u8>> {
     let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
     for address in address.to_socket_addrs()? {
         let mut stream = match TcpStream::connect_timeout(&address, PATIENCE) {
@@ -67,7 +76,7 @@ fn exchange(address: &str, request: &[u8]) -> std::io::Result<Vec<u8>> {
                 continue;
             }
         };
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.write_all(request)?;
         let mut answer = Vec::new();

@@ -3,7 +3,6 @@
 use crate::cli::{FilterArgs, RangeArgs, ViewArgs, ViewKind};
 use crate::config::NamedZone;
 use crate::failure::Failure;
-use jiff::civil::Date;
 use tollbook_api::question;
 use tollbook_store::{Dimension, Filter, View, Zone};
 use tollbook_types::{TimeRange, Timestamp, parse_instant};

@@ -40,7 +40,8 @@ pub fn check(method: &Method, path: &str, answer: &Answer) {
         return;
     }
     assert!(content.is_object(), "{place}: {media:?} is not documented");
-    if media.ends_with("json") && !answer.body.is_empty() {
+    // Lines of JSON are documented as such, without a shape.
+    if media.ends_with("json") && media != "application/x-ndjson" && !answer.body.is_empty() {
         let mut wrong = Vec::new();
         validate(&answer.json(), &content["schema"], "", &mut wrong);
         assert!(wrong.is_empty(), "{place}: {wrong:#?}\n{}", answer.text());

@@ -9,6 +9,7 @@ mod events;
 mod keys;
 mod matrix;
 mod otlp;
+mod privacy;
 mod probes;
 mod queries;
 mod rig;

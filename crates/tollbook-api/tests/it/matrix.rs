@@ -1,7 +1,7 @@
 //! Who may use which route: every role at every route, and what is not a route.
 
 use crate::rig::{Rig, event, request};
-use crate::{budgets, document, events, keys, otlp, probes, queries};
+use crate::{budgets, document, events, keys, otlp, privacy, probes, queries};
 use axum::body::Body;
 use http::Method;
 use tollbook_api::Api;
@@ -11,8 +11,17 @@ pub type Row = (&'static str, &'static str, [u16; 6]);
 
 /// Each module of tests has the rows of the routes that it is about.
 fn rows() -> Vec<Row> {
-    [budgets::ROWS, events::ROWS, otlp::ROWS, queries::ROWS, keys::ROWS, probes::ROWS, document::ROWS]
-        .concat()
+    [
+        budgets::ROWS,
+        events::ROWS,
+        otlp::ROWS,
+        queries::ROWS,
+        keys::ROWS,
+        privacy::ROWS,
+        probes::ROWS,
+        document::ROWS,
+    ]
+    .concat()
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 mod args;
 mod key;
+mod person;
 mod price;
 
 pub use args::{CallIdArgs, FilterArgs, RangeArgs, ViewArgs, ViewKind};
 pub use key::{KeyCommand, KeyCreateArgs};
+pub use person::{EraseArgs, HeldArgs};
 pub use price::{CalcArgs, PriceCommand, QuantityArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -77,6 +79,10 @@ pub enum Command {
     Restore(RestoreArgs),
     /// Drop calls that are older than the retention, and journal segments past their age
     Retain(RetainArgs),
+    /// Tell everything that is held on a person, as lines of JSON
+    Held(HeldArgs),
+    /// Take a person out of the books: calls stand under a pseudonym then, sums stay
+    Erase(EraseArgs),
     /// Check the set-up and say what to do
     Doctor,
     /// Make keys, list them, end them

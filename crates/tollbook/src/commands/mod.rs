@@ -12,6 +12,7 @@ mod export;
 mod import;
 mod key;
 mod logs;
+mod person;
 mod price;
 mod rebuild;
 mod rerate;
@@ -47,6 +48,8 @@ pub fn run(command: &Command, config: &Config, out: &mut Out) -> Result<Exit, Fa
         Command::Restore(args) => restore::run(args, config, out),
         Command::Retain(args) => retain::run(args, config, out),
         Command::Key(command) => key::run(command, config, out),
+        Command::Held(args) => person::held(args, config, out),
+        Command::Erase(args) => person::erase(args, config, out),
         Command::Doctor => doctor::run(config, out),
         // Answered before the configuration is read.
         Command::Config(_) | Command::Completions { .. } => Ok(Exit::Ok),
