@@ -36,10 +36,10 @@ impl Attributes {
         if self.get(name).is_some() {
             return;
         }
-        if let Some(value) = value()
-            && !value.as_ref().is_empty()
-            && value.as_ref().len() <= ATTRIBUTE_BYTES_MAX
-        {
+        let Some(value) = value() else { return };
+        if name == names::ANSWER {
+            self.0.extend(id_in(value.as_ref()).map(|id| (name, id)));
+        } else if !value.as_ref().is_empty() && value.as_ref().len() <= ATTRIBUTE_BYTES_MAX {
             self.0.push((name, value.into()));
         }
     }
@@ -162,6 +162,18 @@ pub fn read_log(log: &Log, origin: &Origin, ctx: &Context<'_>) -> Result<Told, V
         Some(event) => Ok(Told::Call(Box::new(event))),
         None => Ok(Told::Other),
     }
+}
+
+/// The id in a provider's answer, if it is one that has an id.
+fn id_in(answer: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        id: std::borrow::Cow<'a, str>,
+    }
+    let is_object = answer.trim_start().starts_with('{');
+    let answer: Answer<'_> = is_object.then(|| serde_json::from_str(answer).ok()).flatten()?;
+    Some(short(&answer.id)).filter(|id| !id.is_empty())
 }
 
 /// A name that is short enough to be kept, else cut.

@@ -33,7 +33,9 @@ pub(super) const REQUEST_MODEL: Names = &[
     "langsmith.metadata.ls_model_name",
 ];
 /// The provider's id for its answer.
-pub(super) const RESPONSE_ID: Names = &["gen_ai.response.id", "ai.response.id"];
+pub(super) const RESPONSE_ID: Names = &["gen_ai.response.id", "ai.response.id", ANSWER];
+/// OpenInference has the provider's whole answer here; of that its id is read, and nothing else.
+pub(super) const ANSWER: &str = "output.value";
 /// An id that Anthropic gives a request, for answers without an id of their own.
 pub(super) const REQUEST_ID: Names = &["anthropic.request.id"];
 

@@ -143,7 +143,7 @@ const DIALECTS: &[(&str, &str, Pairs<'_>)] = &[
             ("llm.system", "openai"),
             ("llm.request.model_name", "gpt-x"),
             ("llm.response.model_name", "gpt-x-2026"),
-            ("gen_ai.response.id", "r-1"),
+            ("output.value", r#"{"id":"r-1","choices":[{"message":{"content":"..."}}]}"#),
             ("llm.token_count.prompt", "1000"),
             ("llm.token_count.completion", "50"),
             ("llm.token_count.prompt_details.cache_read", "600"),
@@ -593,6 +593,29 @@ fn coding_agents_tell_of_calls_by_their_records() {
         let later = Log { time_nanos: log.time_nanos + 1, ..log };
         let later = event(read_log(&later, &origin, &ctx()).map_err(|_| String::new()), service);
         assert_ne!(found.id, later.id, "{service}: another record is another call");
+    }
+}
+
+#[test]
+fn an_output_is_read_for_its_id_only() {
+    let cases = [
+        (r#"{"choices":[],"id":"r-1"}"#, Some("r-1")),
+        (r#"{"choices":[]}"#, None),
+        (r#"{"id":7}"#, None),
+        (r#"{"id":""}"#, None),
+        (r#"["r-1"]"#, None),
+        ("The books balance.", None),
+        ("", None),
+    ];
+    for (output, wanted) in cases {
+        let pairs = [
+            ("openinference.span.kind", "LLM"),
+            ("llm.model_name", "m"),
+            ("llm.token_count.prompt", "1"),
+            ("output.value", output),
+        ];
+        let found = event(read(&span("x", &pairs)), output);
+        assert_eq!(found.provider_response_id.as_deref(), wanted, "{output}");
     }
 }
 
