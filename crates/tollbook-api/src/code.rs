@@ -58,6 +58,9 @@ codes! {
     NotFound "not_found" NOT_FOUND "not there, or not for this caller",
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "the path knows other methods; the header allow names them",
     IdConflict "id_conflict" CONFLICT "the id is recorded already and says something else: the first is kept, send the other under its own id",
+    CommandRunning "command_running" CONFLICT "the same command is being done: send the same again",
+    CommandUnknown "command_unknown" CONFLICT
+        "the same command was interrupted: look whether it was done, and use another idempotency-key if it was not",
     AmbiguousId "ambiguous_id" CONFLICT "several calls have the id: add source= and project=",
     BodyTooLarge "body_too_large" PAYLOAD_TOO_LARGE "a body above 4 MiB (telemetry: 64 MiB), as it came or decoded: send less at once",
     BatchTooLarge "batch_too_large" PAYLOAD_TOO_LARGE "more than 1,000 events (spans or log records: 65,536) in one request: send fewer at once",
@@ -72,6 +75,8 @@ codes! {
     TimestampInvalid "timestamp_invalid" UNPROCESSABLE_ENTITY "not an instant with a zone, such as 2026-11-22T10:30:45Z",
     TimestampFuture "timestamp_future" UNPROCESSABLE_ENTITY "more than five minutes ahead: set the sender's clock",
     TimestampTooOld "timestamp_too_old" UNPROCESSABLE_ENTITY "longer ago than this key may report; an admin's may",
+    IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY
+        "the idempotency-key came before with another body: choose another",
     BeforeCutoff "before_cutoff" UNPROCESSABLE_ENTITY "the call is of a day that retention has dropped",
     BudgetExceeded "budget_exceeded" PAYMENT_REQUIRED "a budget is spent: the detail says which, and when it begins anew",
     ModelUnpriced "model_unpriced" FORBIDDEN "the model has no price, which a strict budget needs: give it one",

@@ -2,6 +2,7 @@
 //! is made of it. It must never know a particular route.
 
 use crate::code::Code;
+use crate::idempotency;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -107,6 +108,15 @@ impl Doc {
     pub fn header(mut self, name: &str, about: &str) -> Doc {
         self.parameters.push(parameter("header", name, about, text()));
         self
+    }
+
+    /// It is not done again when the same comes with the same `idempotency-key`.
+    #[must_use]
+    pub fn once(self) -> Doc {
+        let about = "A name of the caller's own: the same command with the same name within 24 hours is not done \
+            again. The answer has `idempotent-replayed: true` then and shows the thing as it is now, without the \
+            text of a key.";
+        self.header(idempotency::HEADER, about).refuses(idempotency::CODES)
     }
 
     /// `KEY=VALUE` for any dimension.

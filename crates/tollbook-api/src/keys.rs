@@ -1,24 +1,25 @@
 //! `/api/v1/keys`: making keys, listing them, ending them.
 
-use crate::access::ADMINS;
+use crate::access::{ADMINS, Caller};
 use crate::body::{self, Encoding};
 use crate::code::{self, Code};
 use crate::doc::{Content, Doc, Tag};
+use crate::idempotency::{self, Asked, Outcome};
 use crate::object::Object;
 use crate::problem::Problem;
 use crate::question;
 use crate::routes::{Route, route};
 use crate::shared::Shared;
 use crate::wire::{KeyView, NewKeyView};
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 use std::sync::Arc;
 use tollbook_ledger::NewKey;
-use tollbook_types::{Attribution, Timestamp};
+use tollbook_types::{Attribution, Key, Timestamp};
 use utoipa::ToSchema;
 
 /// A key's text is for its owner, not for caches.
@@ -36,6 +37,7 @@ pub fn routes() -> Vec<Route> {
     let making = Doc::new(TAG, "Make a key")
         .about("The key's text is in this answer and in no other: only a digest of it is kept.")
         .takes([Content::json::<NewKeyView>()])
+        .once()
         .gives(201, "The key, with its text.", [Content::json::<KeyView>()])
         .refuses(code::BODY)
         .refuses(code::JSON)
@@ -50,6 +52,7 @@ pub fn routes() -> Vec<Route> {
     let rotating = Doc::new(TAG, "Give a key another text")
         .about("The old text is of no use from then on. A key that has ended stays so.")
         .path("id", id)
+        .once()
         .gives(200, "The key, with its new text.", [Content::json::<KeyView>()])
         .refuses(&[Code::NotFound])
         .refuses(code::WRITE);
@@ -72,19 +75,44 @@ struct Keys {
 /// Makes a key; its text is in this answer and in no other.
 pub async fn create(
     State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let encoding = Encoding::of(&headers)?;
     let bytes = body::read(&headers, body).await?;
+    let asked = Asked::of(&headers, &caller, "POST /api/v1/keys", &bytes)?;
     let now = shared.clock.now();
-    let (key, text) = shared
+    let commands = shared.commands.clone();
+    let outcome = shared
         .write(move |ledger| {
             let new = read(&body::decode(encoding, bytes)?, now)?;
-            Ok(ledger.create_key(new)?)
+            commands.once(ledger, asked, now, || {
+                let (key, text) = ledger.create_key(new)?;
+                let id = key.id.clone();
+                Ok(((key, text), id))
+            })
         })
         .await?;
-    Ok((StatusCode::CREATED, NO_STORE, Json(KeyView::shown_once(&key, text))))
+    shown_once(&shared, outcome, StatusCode::CREATED)
+}
+
+/// A key with its new text, or, where the command was done before, as it is now.
+fn shown_once(
+    shared: &Shared,
+    outcome: Outcome<(Key, String)>,
+    status: StatusCode,
+) -> Result<Response, Problem> {
+    match outcome {
+        Outcome::Done((key, text)) => {
+            Ok((status, NO_STORE, Json(KeyView::shown_once(&key, text))).into_response())
+        }
+        Outcome::Before(id) => {
+            let keys = shared.ledger.keys();
+            let key = keys.get(&id).ok_or_else(|| Problem::not_found("there is no such key any more"))?;
+            Ok((status, NO_STORE, [idempotency::REPLAYED], Json(KeyView::of(key))).into_response())
+        }
+    }
 }
 
 /// Every key, also those that are of no use any more.
@@ -106,11 +134,22 @@ pub async fn revoke(
 /// Gives a key another text.
 pub async fn rotate(
     State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-) -> Result<impl IntoResponse, Problem> {
-    let found = shared.write(move |ledger| Ok(ledger.rotate_key(&id)?)).await?;
-    let (key, text) = found.ok_or_else(|| Problem::not_found("there is no such key, or it was revoked"))?;
-    Ok((NO_STORE, Json(KeyView::shown_once(&key, text))))
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let asked = Asked::of(&headers, &caller, &format!("POST /api/v1/keys/{id}/rotate"), b"")?;
+    let now = shared.clock.now();
+    let commands = shared.commands.clone();
+    let outcome = shared
+        .write(move |ledger| {
+            commands.once(ledger, asked, now, || {
+                let none = || Problem::not_found("there is no such key, or it was revoked");
+                Ok((ledger.rotate_key(&id)?.ok_or_else(none)?, id))
+            })
+        })
+        .await?;
+    shown_once(&shared, outcome, StatusCode::OK)
 }
 
 /// Reads what key is asked for; everything that is wrong is told at once.

@@ -14,6 +14,7 @@ mod code;
 mod doc;
 mod events;
 mod held;
+mod idempotency;
 mod keys;
 mod lines;
 pub mod metrics;

@@ -2,6 +2,7 @@
 
 use crate::Options;
 use crate::code::Code;
+use crate::idempotency::Commands;
 use crate::metrics::{Counts, Figures};
 use crate::otlp::Telemetry;
 use crate::problem::Problem;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub counts: Counts,
     /// What telemetry needs from one request to the next.
     pub telemetry: Telemetry,
+    /// Commands that are not done twice.
+    pub commands: Arc<Commands>,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
     streams: Arc<Semaphore>,
@@ -50,6 +53,7 @@ impl Shared {
             figures: None,
             counts: Counts::default(),
             telemetry: Telemetry::default(),
+            commands: Arc::default(),
             reads: Arc::new(Semaphore::new(READS_MAX)),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),

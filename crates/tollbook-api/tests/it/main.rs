@@ -6,6 +6,7 @@ mod cloudevents;
 mod contract;
 mod document;
 mod events;
+mod idempotency;
 mod keys;
 mod matrix;
 mod otlp;
