@@ -16,6 +16,7 @@ cargo xtask COMMAND
   test              format, lints, tidiness and every test: what CI runs
   soak              the kill, power and corruption tests with their full counts
   compat            run the providers' SDKs without and with the server between, and compare
+  openapi [EXAMPLES] ask the API whatever its document allows, so often for each operation (200)
   prices FACTS.csv  make prices/*.toml anew from a table of price facts
   fuzz [SECONDS]    run each fuzz target for so long (60)
   bench [NAME]      measure, as ratios within one run
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Some("test") => test(),
         Some("soak") => soak(),
         Some("compat") => compat::run(),
+        Some("openapi") => compat::openapi::run(rest),
         Some("prices") => prices::run(rest),
         Some("fuzz") => fuzz::run(rest),
         Some("bench") => bench::run(rest),

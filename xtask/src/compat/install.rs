@@ -64,10 +64,22 @@ fn pins() -> Vec<String> {
 }
 
 fn install_python(place: &Path) -> Result<PathBuf, String> {
-    let (venv, wanted) = (place.join("venv"), root().join("compat/requirements.txt"));
+    install_venv(&place.join("venv"), "compat/requirements.txt")
+}
+
+/// What asks every operation of the API, in an environment of its own.
+pub fn schemathesis(place: &Path) -> Result<PathBuf, String> {
+    let venv = place.join("openapi-venv");
+    install_venv(&venv, "compat/openapi.txt")?;
+    Ok(venv.join("bin/schemathesis"))
+}
+
+/// An environment with what the file pins; gives its interpreter.
+fn install_venv(venv: &Path, pins: &str) -> Result<PathBuf, String> {
+    let wanted = root().join(pins);
     let python = venv.join("bin/python");
-    once(&venv, &wanted, || {
-        bounded(Command::new("python3").args(["-m", "venv"]).arg(&venv), INSTALL_TIME)?;
+    once(venv, &wanted, || {
+        bounded(Command::new("python3").args(["-m", "venv"]).arg(venv), INSTALL_TIME)?;
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"];
         let quick = ["--retries", "1", "--timeout", "10", "--requirement"];
         bounded(Command::new(&python).args(pip).args(quick).arg(&wanted), INSTALL_TIME)

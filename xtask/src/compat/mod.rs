@@ -2,10 +2,13 @@
 //! providers, and through the server, with only base URL and key changed. They must see the same, the
 //! stand-in must get the same, and every call must be in the books, once, with what it used.
 //!
+//! Beside them, the API is asked whatever its own document allows (`openapi`).
+//!
 //! What cannot be installed is skipped, and said so.
 
 mod books;
 mod install;
+pub mod openapi;
 mod process;
 mod stand;
 
@@ -86,8 +89,20 @@ pub fn run() -> Result<(), String> {
         };
         rows.push(format!("{:<18} {version:<26} {outcome}", program.file));
     }
+    let asked = match install::schemathesis(&place.root) {
+        Err(why) => format!("SKIPPED: {why}"),
+        Ok(tool) => match openapi::check(&tool, &place, openapi::EXAMPLES) {
+            Ok(seen) => format!("ok: {seen}"),
+            Err(error) => {
+                failed += 1;
+                say(&format!("/openapi.json: {error}\n"));
+                "FAILED".to_owned()
+            }
+        },
+    };
+    rows.push(format!("{:<18} {:<26} {asked}", "/openapi.json", "schemathesis"));
     say(&rows.join("\n"));
-    if failed == 0 { Ok(()) } else { Err(format!("{failed} programs do not work through the server")) }
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} rows of the table failed")) }
 }
 
 /// One program on stands of its own: numbers begin anew, so answers are the same to the last token.

@@ -28,7 +28,8 @@ pub fn bounded(command: &mut Command, limit: Duration) -> Result<String, String>
         thread::sleep(Duration::from_millis(5));
     };
     let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
-    if status.success() { Ok(out) } else { Err(said(&format!("{status}\n{}", err.trim_end()))) }
+    let told = if err.trim().is_empty() { &out } else { &err };
+    if status.success() { Ok(out) } else { Err(said(&format!("{status}\n{}", told.trim_end()))) }
 }
 
 fn reader(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {

@@ -14,6 +14,8 @@ const PROGRAM_TIME: Duration = Duration::from_secs(60);
 const REFUSAL_S: u64 = 3;
 /// The key that the providers know.
 const PROVIDER_KEY: &str = "sk-of-the-provider";
+/// The admin's key of every server here: it is in no list, so that nothing can end it.
+pub const ADMIN_KEY: &str = "the-admin-key-of-this-stand";
 const UPSTREAMS: [&str; 4] = ["openai", "anthropic", "google", "ollama"];
 /// Where SDKs and the server look for providers' keys.
 const KEY_NAMES: [&str; 4] = ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"];
@@ -40,9 +42,10 @@ impl Place {
 }
 
 /// A running server.
-struct Server {
+pub struct Server {
     config: PathBuf,
-    url: String,
+    /// Where it is.
+    pub url: String,
     key: String,
     _process: Running,
 }
@@ -183,7 +186,7 @@ impl Stand {
 }
 
 /// A server of its own, with its own books.
-fn serve(place: &Place, name: &str, upstream: &str, more: &str) -> Result<Server, String> {
+pub fn serve(place: &Place, name: &str, upstream: &str, more: &str) -> Result<Server, String> {
     let data = place.root.join(name);
     let _ = std::fs::remove_dir_all(&data);
     let config = place.root.join(format!("{name}.toml"));
@@ -202,7 +205,10 @@ fn serve(place: &Place, name: &str, upstream: &str, more: &str) -> Result<Server
     for name in KEY_NAMES {
         command.env_remove(name);
     }
-    command.env("COMPAT_PROVIDER_KEY", PROVIDER_KEY).env("TOLLBOOK_LOG", "warn");
+    command
+        .env("COMPAT_PROVIDER_KEY", PROVIDER_KEY)
+        .env("TOLLBOOK_LOG", "warn")
+        .env("TOLLBOOK_ADMIN_KEY", ADMIN_KEY);
     let mut process = Running::start(&mut command)?;
     let told: Value = serde_json::from_str(&process.line()?).map_err(text)?;
     let member = |name: &str| told[name].as_str().map(str::to_owned).ok_or(format!("no {name}: {told}"));
