@@ -156,6 +156,8 @@ fn responses(access: Access, doc: &Doc) -> Value {
         }
         responses.insert(status.to_string(), response);
     }
+    // The server gives this before a request is one: it has neither an id nor a body.
+    responses.insert("431".to_owned(), json!({"description": "The request's head is too large."}));
     let mut refusals: BTreeMap<u16, BTreeSet<Code>> = BTreeMap::new();
     for code in doc.refuses.iter().chain(access.refusals()) {
         refusals.entry(code.status().as_u16()).or_default().insert(*code);
