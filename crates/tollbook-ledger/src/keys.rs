@@ -55,6 +55,11 @@ impl KeyRing {
         key.is_good(now).then(|| key.clone())
     }
 
+    /// Whether a key that was found before still is one: neither revoked nor expired, its text the same.
+    pub fn is_good(&self, key: &Key, now: Timestamp) -> bool {
+        self.by_hash.get(&key.hash).is_some_and(|known| known.id == key.id && known.is_good(now))
+    }
+
     /// Every recorded key, also those that are of no use any more, oldest first.
     pub fn list(&self) -> impl Iterator<Item = &Arc<Key>> {
         self.recorded.iter()

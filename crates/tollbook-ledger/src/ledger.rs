@@ -5,6 +5,7 @@ use crate::dir::{DataDir, DirLock};
 use crate::durable::{self, Durable};
 use crate::erase;
 use crate::error::LedgerError;
+use crate::feed::Follower;
 use crate::journal::record::{ControlBody, GapBody, Kind};
 use crate::journal::{self, Journal, Survey};
 use crate::keys::Keys;
@@ -72,6 +73,8 @@ pub struct Ledger {
     keys: Keys,
     clock_watch: Watch,
     writer: Option<JoinHandle<()>>,
+    /// Calls that were open when it was opened.
+    interrupted: u64,
     _lock: DirLock,
 }
 
@@ -135,9 +138,10 @@ impl Ledger {
         let newest = shared.store.extent(TimeRange::ALL)?.map(|(_, last, _)| last);
         let clock_watch = Watch::start(shared.clock.now(), newest);
         let (book, writer) = (RwLock::new(book), Some(writer));
-        let ledger = Ledger { shared, book, keys, clock_watch, writer, _lock: lock };
+        let mut ledger = Ledger { shared, book, keys, clock_watch, writer, interrupted: 0, _lock: lock };
         ledger.finish_erasures()?;
-        report.interrupted = ledger.end_open_calls()?;
+        ledger.interrupted = ledger.end_open_calls()?;
+        report.interrupted = ledger.interrupted;
         // Housekeeping that cannot be done now is done another time; people should know why.
         if let Err(error) = ledger.trim_journal() {
             report.notes.push(error.to_string());
@@ -171,6 +175,10 @@ impl Ledger {
 
     pub(crate) fn clock_watch(&self) -> &Watch {
         &self.clock_watch
+    }
+
+    pub(crate) fn interrupted(&self) -> u64 {
+        self.interrupted
     }
 
     pub(crate) fn key_state(&self) -> &Keys {
@@ -321,6 +329,12 @@ impl Ledger {
         let mut drafts = Drafts::default();
         drafts.json(Kind::Seal, &seal, RecordBody::Seal(seal.clone()), Vec::new())?;
         self.append_and_wait(drafts).map(drop)
+    }
+
+    /// Follows what becomes visible from now on: each new entry and adjustment once, in journal order.
+    /// At most `changes_max` of them are held for who reads too slowly.
+    pub fn follow(&self, changes_max: usize) -> Follower {
+        self.shared.feed.follow(changes_max)
     }
 
     /// Waits until everything recorded so far is in the store.

@@ -146,13 +146,15 @@ pub struct Decided {
     pub outcomes: Vec<Outcome>,
     /// What the calls that are open become once the store has it.
     pub open: OpenChanges,
+    /// The calls that it adjusts, and some that it could have, as they are after it.
+    pub adjusted: HashMap<Seq, StoredCall>,
 }
 
 /// Decides a group of records.
 pub fn resolve(store: &dyn Store, open: &OpenCalls, records: &[Record]) -> Result<Decided, LedgerError> {
     let mut resolver = Resolver::load(store, open, records)?;
     let outcomes = records.iter().map(|record| resolver.decide(record)).collect::<Result<_, _>>()?;
-    let Resolver { mut ops, opened, closed, .. } = resolver;
+    let Resolver { mut ops, opened, closed, calls: adjusted, .. } = resolver;
     let mut changes = OpenChanges { opened: Vec::with_capacity(opened.len()), closed };
     // Last, since what ended within the group never was open for anybody else.
     let mut opened: Vec<(IdentityRef<'_>, (Seq, &Arc<OpenCall>))> = opened.into_iter().collect();
@@ -161,7 +163,7 @@ pub fn resolve(store: &dyn Store, open: &OpenCalls, records: &[Record]) -> Resul
         changes.opened.push(frame(&identity));
         ops.push(Op::Open { seq, call: call.clone() });
     }
-    Ok(Decided { ops, outcomes, open: changes })
+    Ok(Decided { ops, outcomes, open: changes, adjusted })
 }
 
 struct Resolver<'a> {

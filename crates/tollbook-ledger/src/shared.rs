@@ -4,6 +4,7 @@ use crate::budgets::Budgets;
 use crate::dir::DataDir;
 use crate::durable::Promises;
 use crate::error::LedgerError;
+use crate::feed::Feed;
 use crate::journal::Journal;
 use crate::journal::record::GapBody;
 use crate::ledger::Options;
@@ -70,6 +71,8 @@ pub(crate) struct Shared {
     applied: Mutex<Applied>,
     /// Who waits for an fsync.
     pub promises: Promises,
+    /// Who is told of what the store has applied.
+    pub feed: Feed,
     /// What occurred before this has been dropped and is refused; `i64::MIN` without a cut-off.
     pub cutoff_micros: AtomicI64,
     /// Persons who were erased.
@@ -102,6 +105,7 @@ impl Shared {
             failing: AtomicBool::new(false),
             applied: Mutex::new(Applied { through: applied, at_micros: None }),
             promises: Promises::default(),
+            feed: Feed::default(),
             cutoff_micros: AtomicI64::new(cutoff_micros),
             erasures: RwLock::default(),
             budgets: Budgets::default(),

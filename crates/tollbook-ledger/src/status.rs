@@ -29,6 +29,8 @@ pub struct Status {
     pub unrecorded_calls: u64,
     /// Those of them that no gap in the journal counts yet.
     pub unrecorded_pending: u64,
+    /// Calls that were open when the ledger was opened: entries of unknown usage now.
+    pub interrupted: u64,
 }
 
 impl Status {
@@ -62,6 +64,7 @@ impl Ledger {
             has_spare: state.journal.has_spare(),
             unrecorded_calls: unrecorded.total,
             unrecorded_pending: unrecorded.gap.as_ref().map_or(0, |gap| gap.calls),
+            interrupted: self.interrupted(),
         }
     }
 }

@@ -93,6 +93,7 @@ pub fn run_guarded(shared: &Shared) {
         shared.set_health(Health::Fatal(text.to_owned()));
         fail_all(shared, Vec::new(), || LedgerError::Fatal(text.to_owned()));
     }
+    shared.feed.close();
 }
 
 /// What the writer does next.
@@ -242,7 +243,8 @@ impl Applying {
             None => OpenCalls::load(shared.store.as_ref())?,
         };
         let records = shared.without_erased(records)?;
-        let Decided { ops, outcomes, open: changes } = resolve(shared.store.as_ref(), &open, &records)?;
+        let decided = resolve(shared.store.as_ref(), &open, &records)?;
+        let Decided { ops, outcomes, open: changes, adjusted } = decided;
         // An erasure may give open calls other ids: they are read again.
         let is_erasing = ops.iter().any(|op| matches!(op, Op::Erase { .. }));
         let batch = Batch { ops, through };
@@ -255,6 +257,7 @@ impl Applying {
             shared.budgets.lose_track();
         }
         drop(applying);
+        shared.feed.tell(batch.ops, adjusted);
         open.follow(changes);
         self.open = (!is_erasing).then_some(open);
         Ok(outcomes)

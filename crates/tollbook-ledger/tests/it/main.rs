@@ -8,6 +8,7 @@ mod disk;
 mod durable;
 mod erasing;
 mod flips;
+mod following;
 mod full_disk;
 mod keys;
 mod kill;
