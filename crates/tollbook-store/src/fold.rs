@@ -16,15 +16,43 @@
 
 use crate::query::{Dimension, Filter, Measures};
 use crate::stored::State;
-use tollbook_types::{CostBasis, Event, Evidence, LegRating, Money, Rating};
+use tollbook_types::{Adjustment, CostBasis, Entry, Event, Evidence, LegRating, Money, Rating, Usage};
+
+/// The part of a call's state that sums are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Summed<'a> {
+    usage: Option<&'a Usage>,
+    evidence: Evidence,
+    rating: &'a Rating,
+}
+
+impl<'a> From<&'a State> for Summed<'a> {
+    fn from(state: &'a State) -> Summed<'a> {
+        Summed { usage: state.usage.as_ref(), evidence: state.evidence, rating: &state.rating }
+    }
+}
+
+impl<'a> From<&'a Entry> for Summed<'a> {
+    fn from(entry: &'a Entry) -> Summed<'a> {
+        let event = &entry.event;
+        Summed { usage: event.usage.as_ref(), evidence: event.evidence, rating: &entry.rating }
+    }
+}
+
+impl<'a> From<&'a Adjustment> for Summed<'a> {
+    fn from(state: &'a Adjustment) -> Summed<'a> {
+        Summed { usage: state.usage.as_ref(), evidence: state.evidence, rating: &state.rating }
+    }
+}
 
 /// What a call in some state adds, by model. The first item is the event's model, with 1 call; the
 /// others are further models in the order of their legs, with 0 calls. Models are distinct.
-pub fn call_measures(event: &Event, state: &State) -> Vec<(String, Measures)> {
+pub fn call_measures<'a>(event: &Event, state: impl Into<Summed<'a>>) -> Vec<(String, Measures)> {
+    let state: Summed<'_> = state.into();
     let mut items = vec![(event.model.clone(), whole_call(event, state))];
-    let legs = state.usage.as_ref().map_or(&[][..], |usage| &usage.legs);
-    let whole = Sides::of_call(&state.rating);
-    let own = leg_sides(&state.rating, legs.len(), whole);
+    let legs = state.usage.map_or(&[][..], |usage| &usage.legs);
+    let whole = Sides::of_call(state.rating);
+    let own = leg_sides(state.rating, legs.len(), whole);
     for (index, leg) in legs.iter().enumerate() {
         let model = leg.model.as_deref().unwrap_or(&event.model);
         let at = match items.iter().position(|(known, _)| known == model) {
@@ -94,8 +122,8 @@ fn admits_model(model: &str, filters: &[Filter]) -> bool {
 }
 
 /// What counts once for the whole call, whatever its legs.
-fn whole_call(event: &Event, state: &State) -> Measures {
-    let rating = &state.rating;
+fn whole_call(event: &Event, state: Summed<'_>) -> Measures {
+    let rating = state.rating;
     let priced = rating.cost.filter(|_| !event.is_error());
     Measures {
         calls: 1,
