@@ -4,6 +4,7 @@
 use crate::admission::Admitted;
 use crate::core::{Phase, Plane};
 use crate::decode::Decoder;
+use crate::flights::{Entered, Flight};
 use crate::refusal::{Reason, Refusal};
 use http::{HeaderMap, header};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,12 +46,19 @@ pub(crate) struct Plan {
     pub at: Timestamp,
     pub started: Instant,
     pub request: Request,
-    pub attribution: Attribution,
+    pub attribution: Arc<Attribution>,
     pub admitted: Admitted,
     /// The provider in the books.
     pub provider: String,
     /// It asks about work that was started before.
     pub is_poll: bool,
+}
+
+impl Plan {
+    fn flight(&self) -> Flight {
+        let model = self.request.model.as_deref().unwrap_or_default();
+        Flight::new(self.id, self.at, &self.provider, model, &self.attribution)
+    }
 }
 
 /// What a call came to, for the headers of its answer.
@@ -92,6 +100,8 @@ struct Told {
     is_stream: bool,
     first_at: Option<Instant>,
     metering: Option<Metering>,
+    /// It is shown to whoever watches.
+    entered: Option<Entered>,
 }
 
 /// Reads an answer beside its way to the caller.
@@ -126,6 +136,7 @@ impl Call {
             is_stream: false,
             first_at: None,
             metering: None,
+            entered: None,
         };
         Ok(Call { plane, told: Some(Box::new(told)) })
     }
@@ -177,6 +188,9 @@ impl Call {
         told.http_status = Some(status);
         told.is_stream = content_type.is_some_and(is_stream);
         told.metering = Some(Metering { reader, decoder, blind });
+        if told.is_stream && status < 400 && !told.plan.is_poll {
+            told.entered = self.plane.core.flights.enter(told.plan.flight());
+        }
     }
 
     /// Bytes of its answer, as they pass.
@@ -185,8 +199,12 @@ impl Call {
         if told.is_stream && told.first_at.is_none() && !bytes.is_empty() {
             told.first_at = Some(Instant::now());
         }
-        if let Some(metering) = &mut told.metering {
-            metering.read(bytes);
+        let Some(metering) = &mut told.metering else { return };
+        metering.read(bytes);
+        if let Some(Entered { flight, .. }) = &told.entered
+            && flight.passed(bytes.len())
+        {
+            flight.estimated(metering.reader.output_so_far());
         }
     }
 
@@ -255,7 +273,8 @@ impl Drop for Call {
 impl Told {
     /// The event, or nothing where there is nothing to tell.
     fn event(self: Box<Told>, ending: &Ending) -> Option<Event> {
-        let Told { plan, is_sent, http_status, is_stream, first_at, metering } = *self;
+        let Told { plan, is_sent, http_status, is_stream, first_at, metering, entered } = *self;
+        drop(entered);
         let end = match ending {
             Ending::Complete | Ending::ClientGone(End::Complete) => End::Complete,
             _ => End::Cut,
@@ -286,7 +305,7 @@ impl Told {
         event.latency_ms = millis(plan.started.elapsed());
         event.time_to_first_token_ms =
             first_at.filter(|_| is_stream).and_then(|first| millis(first.duration_since(plan.started)));
-        event.attribution = plan.attribution;
+        event.attribution = Arc::unwrap_or_clone(plan.attribution);
         event.worst_case = plan.admitted.worst_case.filter(|_| event.evidence == Evidence::Unknown);
         // Nobody else can send this id: it tells the content apart as well.
         event.content = Digest(plan.id.into_bytes());
@@ -317,7 +336,7 @@ fn poll(mut event: Event, plan: &Plan) -> Option<Event> {
     event.id = id;
     POLL_SOURCE.clone_into(&mut event.source);
     event.occurred_at = plan.at;
-    event.attribution = plan.attribution.clone();
+    event.attribution = Attribution::clone(&plan.attribution);
     Some(event)
 }
 
@@ -399,7 +418,7 @@ fn open_call(plan: &Plan) -> OpenCall {
         occurred_at: plan.at,
         provider: plan.provider.clone(),
         model: plan.request.model.clone().unwrap_or_default(),
-        attribution: plan.attribution.clone(),
+        attribution: Attribution::clone(&plan.attribution),
         hold: plan.admitted.hold,
         worst_case: plan.admitted.worst_case,
     }

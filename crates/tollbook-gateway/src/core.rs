@@ -4,6 +4,7 @@ use crate::admission::Admission;
 use crate::cache::Cache;
 use crate::control::Control;
 use crate::counters::Counters;
+use crate::flights::Flights;
 use crate::guard::{Ticks, Watch};
 use crate::ids::Ids;
 use crate::options::{Compat, Limits, Options, Timeouts};
@@ -74,6 +75,7 @@ pub(crate) struct Core {
     pub control: Arc<dyn Control>,
     pub clock: Arc<dyn Clock>,
     pub counters: Arc<Counters>,
+    pub flights: Arc<Flights>,
     pub held_bytes: Arc<Room>,
     pub drains: Arc<Room>,
     phase: AtomicU8,
@@ -94,6 +96,7 @@ impl Core {
         Core {
             by_name: names().enumerate().map(|(place, name)| (name.to_owned(), place)).collect(),
             counters: Arc::new(Counters::new(names())),
+            flights: Arc::default(),
             held_bytes: Room::new(options.limits.bodies_bytes),
             drains: Room::new(options.limits.drains),
             phase: AtomicU8::new(Phase::Serving as u8),

@@ -56,6 +56,8 @@ pub(crate) struct Watched {
     in_flight: AtomicU32,
     /// It speaks HTTP/2: its bytes are not those of a head alone.
     is_h2: AtomicBool,
+    /// It speaks another protocol now.
+    is_upgraded: AtomicBool,
     /// Bytes have come.
     has_spoken: AtomicBool,
     /// A request has come.
@@ -111,6 +113,7 @@ impl Watched {
             has_waker: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             is_h2: AtomicBool::new(false),
+            is_upgraded: AtomicBool::new(false),
             has_spoken: AtomicBool::new(false),
             used: AtomicBool::new(false),
             idle_since: AtomicU64::new(ticks.now()),
@@ -156,6 +159,11 @@ impl Watched {
         InFlight(self.clone())
     }
 
+    /// It speaks another protocol from here on: who speaks it ends it when it is idle.
+    pub fn upgraded(&self) {
+        self.is_upgraded.store(true, Relaxed);
+    }
+
     /// How the head that came last says where its body ends. Forgets what it knows of the head.
     pub fn take_framing(&self) -> Framing {
         let head = std::mem::take(&mut *self.head.lock().unwrap_or_else(PoisonError::into_inner));
@@ -174,7 +182,7 @@ impl Watched {
     }
 
     fn heard(&self, bytes: &[u8]) {
-        if bytes.is_empty() || self.in_flight.load(Relaxed) > 0 {
+        if bytes.is_empty() || self.in_flight.load(Relaxed) > 0 || self.is_upgraded.load(Relaxed) {
             return;
         }
         if !self.has_spoken.swap(true, Relaxed) {
@@ -217,7 +225,7 @@ impl Watched {
             self.tell(Order::Cut);
             return true;
         }
-        if self.in_flight.load(Relaxed) > 0 {
+        if self.in_flight.load(Relaxed) > 0 || self.is_upgraded.load(Relaxed) {
             return false;
         }
         let head = self.head_since.load(Relaxed);
@@ -457,6 +465,13 @@ mod tests {
         drop(busy);
         assert!(!kept.check(at(202_999), &timeouts));
         assert!(kept.check(at(203_000), &timeouts));
+
+        let upgraded = made(1);
+        upgraded.upgraded();
+        upgraded.heard(b"no head");
+        assert!(!upgraded.check(at(200_000), &timeouts), "who speaks its protocol ends it");
+        upgraded.sent(&Poll::<io::Result<()>>::Pending);
+        assert!(upgraded.check(at(204_001), &timeouts), "but not one who takes nothing");
 
         let stuck = made(1);
         let _busy = stuck.answering();

@@ -12,7 +12,7 @@ use crate::refusal::{self, Reason, Refusal};
 use crate::respond::CALL_ID;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,7 +43,9 @@ pub(crate) async fn serve(
         plane.core.counters.panics.add(1);
         refuse(&plane, "openai", Refusal::new(Reason::Internal, "a fault of the gateway's own"), "")
     });
-    if plane.core.phase() != Phase::Serving && version < Version::HTTP_2 {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        watched.upgraded();
+    } else if plane.core.phase() != Phase::Serving && version < Version::HTTP_2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let pace = (version == Version::HTTP_2).then(|| watched.pace());

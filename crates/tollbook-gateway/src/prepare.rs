@@ -21,6 +21,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use std::ops::Range;
+use std::sync::Arc;
 use tollbook_types::{Attribution, Key, PROVIDERS};
 use tollbook_usage::{Api, Request as Facts};
 
@@ -112,7 +113,7 @@ impl Way<'_> {
             at: self.at,
             started: self.started,
             request: facts,
-            attribution,
+            attribution: Arc::new(attribution),
             admitted: admitted.clone(),
             provider: upstream.provider.clone(),
             is_poll,

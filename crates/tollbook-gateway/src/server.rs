@@ -5,6 +5,7 @@ use crate::control::Control;
 use crate::core::{Core, Parts, Phase, Plane, Room, Route};
 use crate::counters::Counters;
 use crate::dial::{Dialer, client_config};
+use crate::flights::Flights;
 use crate::ids::Ids;
 use crate::listen::{self, TlsError};
 use crate::options::Options;
@@ -120,6 +121,11 @@ impl Server {
     /// What it counts.
     pub fn counters(&self) -> Arc<Counters> {
         self.core.counters.clone()
+    }
+
+    /// The streams on their way.
+    pub fn flights(&self) -> Arc<Flights> {
+        self.core.flights.clone()
     }
 
     /// Ends it: no new calls, running ones have `grace`, what runs then is cut and recorded as such.

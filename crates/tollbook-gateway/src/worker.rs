@@ -179,7 +179,7 @@ where
         async move { Ok::<_, Infallible>(pipeline::serve(plane, watched, peer, request).await) }
     });
     let io = TokioIo::new(Guard::new(stream, watched.clone()));
-    let mut connection = pin!(builder.serve_connection(io, service));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
     let mut is_finishing = false;
     std::future::poll_fn(|cx| {
         watched.know(cx.waker());

@@ -195,6 +195,12 @@ impl Reader {
         }
     }
 
+    /// An estimate of the output tokens so far, made as for an answer that is cut here. `None` while no
+    /// text has come, and once the provider's own figures have.
+    pub fn output_so_far(&self) -> Option<u64> {
+        reading::output_so_far(&self.parser.request, self.framing, &self.parser.kept)
+    }
+
     /// The answer has ended, or was cut.
     pub fn finish(mut self, end: End) -> Reading {
         if self.framing == Framing::Undecided {

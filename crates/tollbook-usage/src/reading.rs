@@ -300,6 +300,12 @@ impl Written<'_> {
     }
 }
 
+/// An estimate of the output tokens of an answer that is still being read.
+pub(crate) fn output_so_far(request: &Request, framing: Framing, kept: &Kept) -> Option<u64> {
+    let written = Written { request, framing, kept };
+    written.output(request.model.as_deref().unwrap_or_default()).map(|(tokens, _)| tokens)
+}
+
 fn marked_text(bytes: &[u8], mark: &str) -> String {
     let finder = memchr::memmem::Finder::new(mark);
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| finder.find(line).is_some());
