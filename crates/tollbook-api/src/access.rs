@@ -15,6 +15,10 @@ use tollbook_types::{Attribution, Key, Role};
 /// Headers that a key may come in, beside `authorization: Bearer`.
 const KEY_HEADERS: [&str; 2] = ["x-tollbook-key", "x-api-key"];
 
+/// What stands before a key among the subprotocols of a web socket: a browser can set no header of
+/// its own there.
+pub const KEY_PROTOCOL: &str = "tollbook.key.";
+
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -148,7 +152,10 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Option<Caller>, Proble
         scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
     });
     let others = KEY_HEADERS.iter().flat_map(|name| headers.get_all(*name)).map(|value| value.to_str().ok());
-    for text in bearers.chain(others) {
+    let protocols = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let offered = protocols.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let offered = offered.filter_map(|name| name.trim().strip_prefix(KEY_PROTOCOL)).map(Some);
+    for text in bearers.chain(others).chain(offered) {
         let text = text.ok_or_else(invalid)?;
         if presented.is_some_and(|known| known != text) {
             return Err(Problem::new(Code::TwoKeys, "two different keys were sent; send one"));

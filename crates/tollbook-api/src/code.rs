@@ -51,6 +51,7 @@ codes! {
     EncodingInvalid "encoding_invalid" BAD_REQUEST "the body is not what its content-encoding says",
     ParameterInvalid "parameter_invalid" BAD_REQUEST "the query or a header makes no sense; the detail says which",
     CursorInvalid "cursor_invalid" BAD_REQUEST "a cursor of another question: leave it out to begin anew",
+    WebsocketExpected "websocket_expected" BAD_REQUEST "a web socket is here: ask for it with an HTTP/1.1 upgrade",
     TwoKeys "two_keys" BAD_REQUEST "two different keys came with one request: send one",
     KeyMissing "key_missing" UNAUTHORIZED "no key came with the request",
     InvalidKey "invalid_key" UNAUTHORIZED "the key is unknown, revoked or expired",

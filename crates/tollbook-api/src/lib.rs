@@ -13,10 +13,12 @@ mod cloudevents;
 mod code;
 mod doc;
 mod events;
+mod feed;
 mod held;
 mod idempotency;
 mod keys;
 mod lines;
+pub mod live;
 pub mod metrics;
 mod object;
 mod openapi;
@@ -37,6 +39,7 @@ pub use code::Code;
 pub use held::{Person, held_on};
 pub use routes::Listed;
 
+use live::Flights;
 use metrics::Figures;
 use question::NamedZone;
 use shared::Shared;
@@ -49,6 +52,8 @@ use tollbook_types::Clock;
 pub struct Options {
     /// `/metrics` without a key, for callers on this machine.
     pub open_metrics: bool,
+    /// `/metrics` also under the names of earlier systems.
+    pub seeds_metrics: bool,
     /// The zone of days and buckets, where a request names none.
     pub zone: NamedZone,
 }
@@ -59,15 +64,26 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API over this ledger.
-    pub fn new(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, options: Options) -> Api {
-        Api { shared: Shared::new(ledger, clock, options) }
+    /// An API over this ledger. It starts a thread that reads along in the books until the ledger
+    /// closes; the error is that of starting it.
+    pub fn new(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, options: Options) -> std::io::Result<Api> {
+        let shared = Shared::new(ledger, clock, options);
+        shared.hub.begin(shared.ledger.status().applied);
+        feed::start(shared.ledger.follow(feed::CHANGES_MAX), shared.readers())?;
+        Ok(Api { shared })
     }
 
     /// Shows these among its metrics, too.
     #[must_use]
     pub fn with_figures(mut self, figures: Arc<dyn Figures>) -> Api {
         self.shared.figures = Some(figures);
+        self
+    }
+
+    /// Shows these to whoever watches, too.
+    #[must_use]
+    pub fn with_flights(mut self, flights: Arc<dyn Flights>) -> Api {
+        self.shared.flights = Some(flights);
         self
     }
 

@@ -6,7 +6,7 @@ use crate::code::Code;
 use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
-use crate::{admit, budgets, calls, events, keys, metrics, openapi, otlp, privacy, probes, usage};
+use crate::{admit, budgets, calls, events, keys, live, metrics, openapi, otlp, privacy, probes, usage};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::handler::Handler;
@@ -51,6 +51,7 @@ fn all() -> Vec<Route> {
         privacy::routes,
         probes::routes,
         metrics::routes,
+        live::routes,
         openapi::routes,
         budgets::routes,
         admit::routes,

@@ -2,8 +2,10 @@
 
 use crate::Options;
 use crate::code::Code;
+use crate::feed::Reader;
 use crate::idempotency::Commands;
-use crate::metrics::{Counts, Figures};
+use crate::live::{Flights, Hub};
+use crate::metrics::{Calls, Counts, Figures, Seeds};
 use crate::otlp::Telemetry;
 use crate::problem::Problem;
 use std::sync::Arc;
@@ -38,6 +40,14 @@ pub struct Shared {
     pub telemetry: Telemetry,
     /// Commands that are not done twice.
     pub commands: Arc<Commands>,
+    /// The calls since the start, in figures.
+    pub calls: Arc<Calls>,
+    /// The same under the names of earlier systems, where that is wanted.
+    pub seeds: Option<Arc<Seeds>>,
+    /// Who watches the books.
+    pub hub: Arc<Hub>,
+    /// Streams on their way.
+    pub flights: Option<Arc<dyn Flights>>,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
     streams: Arc<Semaphore>,
@@ -49,11 +59,15 @@ impl Shared {
         Shared {
             ledger,
             clock,
-            options,
             figures: None,
             counts: Counts::default(),
             telemetry: Telemetry::default(),
             commands: Arc::default(),
+            calls: Arc::default(),
+            seeds: options.seeds_metrics.then(Arc::default),
+            hub: Arc::default(),
+            flights: None,
+            options,
             reads: Arc::new(Semaphore::new(READS_MAX)),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
@@ -63,6 +77,13 @@ impl Shared {
     /// The zone of days and budgets where none is named, and what it is called.
     pub fn zone(&self) -> (String, tollbook_store::Zone) {
         (self.options.zone.name.clone(), self.options.zone.zone.clone())
+    }
+
+    /// Everybody who reads along in the books.
+    pub fn readers(&self) -> Vec<Arc<dyn Reader>> {
+        let mut readers: Vec<Arc<dyn Reader>> = vec![self.calls.clone(), self.hub.clone()];
+        readers.extend(self.seeds.iter().map(|seeds| seeds.clone() as Arc<dyn Reader>));
+        readers
     }
 
     /// Asks the store, on a thread that may wait.

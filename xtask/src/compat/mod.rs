@@ -2,7 +2,8 @@
 //! providers, and through the server, with only base URL and key changed. They must see the same, the
 //! stand-in must get the same, and every call must be in the books, once, with what it used.
 //!
-//! Beside them, the API is asked whatever its own document allows (`openapi`).
+//! Beside them, the API is asked whatever its own document allows (`openapi`), and Prometheus's linter
+//! looks at what the server shows of itself.
 //!
 //! What cannot be installed is skipped, and said so.
 
@@ -10,6 +11,7 @@ mod books;
 mod install;
 pub mod openapi;
 mod process;
+mod promtool;
 mod stand;
 
 use crate::{cargo, say};
@@ -101,6 +103,18 @@ pub fn run() -> Result<(), String> {
         },
     };
     rows.push(format!("{:<18} {:<26} {asked}", "/openapi.json", "schemathesis"));
+    let linted = match promtool::find(&place.root) {
+        Err(why) => format!("SKIPPED: promtool cannot be installed: {why}"),
+        Ok(promtool) => match promtool::check(&promtool, &place) {
+            Ok(seen) => format!("ok: {seen}"),
+            Err(error) => {
+                failed += 1;
+                say(&format!("promtool: {error}\n"));
+                "FAILED".to_owned()
+            }
+        },
+    };
+    rows.push(format!("{:<18} {:<26} {linted}", "/metrics", "promtool"));
     say(&rows.join("\n"));
     if failed == 0 { Ok(()) } else { Err(format!("{failed} rows of the table failed")) }
 }

@@ -4,6 +4,8 @@ use super::Program;
 use super::process::{Running, bounded, text};
 use crate::root;
 use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -140,6 +142,22 @@ impl Stand {
         command.args(args).arg("--json").arg("--config").arg(&self.server.config);
         let printed = bounded(&mut command, PROGRAM_TIME)?;
         if printed.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&printed).map_err(text) }
+    }
+
+    /// What the server shows of itself.
+    pub fn metrics(&self) -> Result<String, String> {
+        let viewer = self.tollbook(&["key", "create", "metrics", "--role", "viewer"])?;
+        let key = viewer["key"].as_str().ok_or("no key")?;
+        let address = self.server.url.strip_prefix("http://").ok_or("no address")?;
+        let mut stream = TcpStream::connect(address).map_err(text)?;
+        let request = format!("GET /metrics HTTP/1.0\r\nauthorization: Bearer {key}\r\n\r\n");
+        stream.write_all(request.as_bytes()).map_err(text)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map_err(text)?;
+        match answer.split_once("\r\n\r\n") {
+            Some((head, body)) if head.contains(" 200 ") => Ok(body.to_owned()),
+            _ => Err(format!("no figures: {answer}")),
+        }
     }
 
     /// Refusals come at once, as errors that the SDK knows, reach no provider and no book.

@@ -18,4 +18,4 @@ pub use call::CallView;
 pub use explain::{Check, Explanation, LegView, explain};
 pub use key::{KeyView, NewKeyView};
 pub use person::{ErasedView, ErasureView, HeldView, NewErasureView, OpenCallView};
-pub use report::{ReportView, has_amount};
+pub use report::{MeasuresView, ReportView, has_amount};

@@ -73,7 +73,8 @@ fn instant_in(at: Timestamp, zone: &Zone) -> String {
     at.display_with_offset(zone.to_offset(at)).to_string()
 }
 
-struct MeasuresView<'a>(&'a Measures);
+/// Sums, as the total of a report shows them.
+pub struct MeasuresView<'a>(pub &'a Measures);
 
 impl Serialize for MeasuresView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,7 +1,7 @@
 //! Who may use which route: every role at every route, and what is not a route.
 
 use crate::rig::{Rig, event, request};
-use crate::{budgets, document, events, keys, otlp, privacy, probes, queries};
+use crate::{budgets, document, events, keys, live, otlp, privacy, probes, queries};
 use axum::body::Body;
 use http::Method;
 use tollbook_api::Api;
@@ -19,6 +19,7 @@ fn rows() -> Vec<Row> {
         keys::ROWS,
         privacy::ROWS,
         probes::ROWS,
+        live::ROWS,
         document::ROWS,
     ]
     .concat()

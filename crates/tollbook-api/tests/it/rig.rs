@@ -16,7 +16,7 @@ use tollbook_pricing::Book;
 use tollbook_sqlite::SqliteStore;
 use tollbook_store::Zone;
 use tollbook_testkit::ManualClock;
-use tollbook_types::{Attribution, Role};
+use tollbook_types::{Attribution, Role, Timestamp};
 use tower::ServiceExt;
 
 /// The present of every test.
@@ -30,6 +30,20 @@ pub struct Rig {
     pub router: Router,
     pub keys: Keys,
     runtime: tokio::runtime::Runtime,
+}
+
+/// A server that listens.
+pub struct Listening {
+    pub address: SocketAddr,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        self.thread.take().map(std::thread::JoinHandle::join);
+    }
 }
 
 /// Texts of keys.
@@ -103,13 +117,18 @@ impl Rig {
             ingest: make(Role::Ingest, Attribution::default()),
             viewer: make(Role::Viewer, Attribution::default()),
         };
-        let router = Api::new(ledger.clone(), clock.clone(), options).router();
+        let router = Api::new(ledger.clone(), clock.clone(), options).unwrap().router();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Rig { dir, clock, ledger, router, keys, runtime }
     }
 
     pub fn key(&self, roles: &[Role], binding: Attribution) -> String {
         key(&self.ledger, roles, binding)
+    }
+
+    /// The present.
+    pub fn now(&self) -> Timestamp {
+        tollbook_types::Clock::now(self.clock.as_ref())
     }
 
     /// Sends a request as it is. The answer is one that the document allows.
@@ -136,6 +155,25 @@ impl Rig {
 
     pub fn get(&self, target: &str, key: &str) -> Answer {
         self.call(Method::GET, target, key, Body::empty())
+    }
+
+    /// Serves at an address of its own, until what is returned is dropped.
+    pub fn listen(&self) -> Listening {
+        let (told, address) = std::sync::mpsc::channel();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let service = self.router.clone().into_make_service_with_connect_info::<SocketAddr>();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                told.send(listener.local_addr().unwrap()).unwrap();
+                tokio::select! {
+                    served = axum::serve(listener, service) => served.unwrap(),
+                    _ = stopped => {}
+                }
+            });
+        });
+        Listening { address: address.recv().unwrap(), stop: Some(stop), thread: Some(thread) }
     }
 
     /// Sends events with the ingest key.

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 /// Every key that is understood, by section.
 const KEYS: &[(&str, &[&str])] = &[
-    ("server", &["data_dir", "time_zone", "listen", "open_metrics", "tls_cert", "tls_key"]),
+    ("server", &["data_dir", "time_zone", "listen", "open_metrics", "metrics_compat", "tls_cert", "tls_key"]),
     ("store", &["durability"]),
     ("journal", &["segment_mib"]),
     ("retention", &["entries_days", "raw_days"]),
@@ -115,6 +115,10 @@ fn values(reader: &mut Reader<'_>, config: &mut Config, section: &str, table: &D
                 if let Some(value) = reader.truth(found) {
                     config.open_metrics = Set { value, origin };
                 }
+            }
+            ("server", "metrics_compat") => {
+                let words = reader.words(found, &["seeds"]);
+                config.seeds_metrics = words.contains(&"seeds");
             }
             ("server", "tls_cert") => {
                 config.tls_cert = reader.text(found).map(|text| beside(reader.path, &text));
@@ -255,6 +259,23 @@ impl Reader<'_> {
         None
     }
 
+    /// The words of a list, of which there are these.
+    pub(super) fn words<'k>(&mut self, found: &Spanned<DeValue<'_>>, known: &[&'k str]) -> Vec<&'k str> {
+        let DeValue::Array(items) = found.get_ref() else {
+            self.problem(found.span(), "it must be a list of words: [\"…\"]");
+            return Vec::new();
+        };
+        let mut words = Vec::new();
+        for item in items.iter() {
+            let Some(text) = self.text(item) else { continue };
+            match known.iter().find(|word| **word == text) {
+                Some(word) => words.push(*word),
+                None => self.unknown(item.span(), &format!("word {text:?}"), &text, known.iter().copied()),
+            }
+        }
+        words
+    }
+
     pub(super) fn checked<T>(&mut self, span: Range<usize>, value: Result<T, String>) -> Option<T> {
         value.map_err(|problem| self.problem(span, &problem)).ok()
     }
@@ -283,7 +304,7 @@ mod tests {
     #[test]
     fn all_mistakes_are_reported_at_once_with_their_places() {
         let text = "[server]\ndata_dri = \"x\"\nlissten = \"y\"\nlisten = \"z\"\ntime_zone = \"Mars/Phobos\"\n\
-                    [journal]\nsegment_mib = -5\n[store]\ndurability = 1\n[retension]\ndays = 3\n[[channels]]\n[[prices]]\n";
+                    metrics_compat = [\"sedes\"]\n[journal]\nsegment_mib = -5\n[store]\ndurability = 1\n[retension]\ndays = 3\n[[channels]]\n[[prices]]\n";
         assert_eq!(
             problems(text),
             [
@@ -291,11 +312,12 @@ mod tests {
                 "t.toml:3:1: unknown key \"lissten\" in [server]: did you mean \"listen\"?",
                 "t.toml:4:10: \"z\" is no address with a port, such as 127.0.0.1:4680",
                 "t.toml:5:13: there is no time zone \"Mars/Phobos\"; zones are named like Europe/Berlin",
-                "t.toml:7:15: it must be a whole number, not below 0",
-                "t.toml:9:14: it must be a text in quotes",
-                "t.toml:10:2: unknown section \"retension\": did you mean \"retention\"?",
-                "t.toml:12:3: [channels] is not understood yet: this tollbook has no channels; take it out",
-                "t.toml:13:3: [[prices]] needs a file",
+                "t.toml:6:19: unknown word \"sedes\": did you mean \"seeds\"?",
+                "t.toml:8:15: it must be a whole number, not below 0",
+                "t.toml:10:14: it must be a text in quotes",
+                "t.toml:11:2: unknown section \"retension\": did you mean \"retention\"?",
+                "t.toml:13:3: [channels] is not understood yet: this tollbook has no channels; take it out",
+                "t.toml:14:3: [[prices]] needs a file",
             ]
         );
     }

@@ -87,6 +87,8 @@ pub struct Config {
     pub listen: Set<SocketAddr>,
     /// `[server] open_metrics`
     pub open_metrics: Set<bool>,
+    /// `[server] metrics_compat` names `seeds`.
+    pub seeds_metrics: bool,
     /// `[server] tls_cert`
     pub tls_cert: Option<PathBuf>,
     /// `[server] tls_key`
@@ -110,6 +112,7 @@ impl Config {
             prices: Vec::new(),
             listen: Set::default(LISTEN),
             open_metrics: Set::default(false),
+            seeds_metrics: false,
             tls_cert: None,
             tls_key: None,
             gateway: gateway::Gateway::default(),

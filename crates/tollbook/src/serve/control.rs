@@ -1,7 +1,7 @@
 //! The control plane: its runtime, the API on it, signals, and the demo provider. It runs on the
 //! main thread; the store is read on further ones.
 
-use super::{demo, figures, upkeep};
+use super::{demo, figures, flights, upkeep};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tollbook_api::Api;
 use tollbook_budget::{Crossing, Turn};
-use tollbook_gateway::{Control, ControlAnswer, ControlBody, Counters, Inbound, Server};
+use tollbook_gateway::{Control, ControlAnswer, ControlBody, Counters, Flights, Inbound, Server};
 use tollbook_ledger::{Health, Ledger};
 use tower::ServiceExt;
 
@@ -38,6 +38,7 @@ pub struct ControlPlane {
     runtime: Runtime,
     sender: mpsc::Sender<Handed>,
     counters: Arc<OnceLock<Arc<Counters>>>,
+    flights: Arc<OnceLock<Arc<Flights>>>,
     signals: EndSignals,
     /// Where the demo provider listens, if it does.
     pub demo: Option<SocketAddr>,
@@ -59,11 +60,14 @@ impl ControlPlane {
             EndSignals::catch().map_err(failed)?
         };
         let counters: Arc<OnceLock<Arc<Counters>>> = Arc::default();
+        let flights: Arc<OnceLock<Arc<Flights>>> = Arc::default();
         let options = tollbook_api::Options {
             open_metrics: config.open_metrics.value,
+            seeds_metrics: config.seeds_metrics,
             zone: config.time_zone.value.clone(),
         };
-        let api = Api::new(ledger.clone(), clock, options).with_figures(figures::of(counters.clone()));
+        let api = Api::new(ledger.clone(), clock, options).map_err(failed)?;
+        let api = api.with_figures(figures::of(counters.clone())).with_flights(flights::of(flights.clone()));
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         runtime.spawn(serve(receiver, api.router()));
         runtime.spawn(upkeep::retain(Arc::downgrade(ledger), config.retention()));
@@ -71,7 +75,7 @@ impl ControlPlane {
             true => Some(runtime.block_on(start_demo()).map_err(failed)?),
             false => None,
         };
-        Ok(ControlPlane { runtime, sender, counters, signals, demo })
+        Ok(ControlPlane { runtime, sender, counters, flights, signals, demo })
     }
 
     /// What the data plane hands requests to.
@@ -79,10 +83,11 @@ impl ControlPlane {
         Arc::new(Handle(self.sender.clone()))
     }
 
-    /// Shows the data plane's counters among the metrics.
-    pub fn watch(&self, counters: Arc<Counters>) {
+    /// Shows the data plane's counters among the metrics, and its streams to whoever watches.
+    pub fn watch(&self, server: &Server) {
         // Set once: there is one data plane.
-        let _ = self.counters.set(counters);
+        let _ = self.counters.set(server.counters());
+        let _ = self.flights.set(server.flights());
     }
 
     /// Serves until a signal says to end or the ledger fails for good, then ends the data plane,

@@ -8,6 +8,7 @@ mod banner;
 mod control;
 mod demo;
 mod figures;
+mod flights;
 mod options;
 mod presence;
 mod upkeep;
@@ -65,7 +66,7 @@ pub fn run(args: &ServeArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
     let admission = Arc::new(Budgeted::new(ledger.clone(), options.budget_status));
     let server = Server::start(options, ledger.clone(), admission, control.handle(), clock)
         .map_err(|error| Failure::new(error.to_string()))?;
-    control.watch(server.counters());
+    control.watch(&server);
     let url = format!("{}://{}", if is_tls { "https" } else { "http" }, server.address());
     let token = keys::new_text()?;
     ledger.trust_local("local", &token)?;

@@ -9,6 +9,7 @@ mod disk;
 mod exact;
 mod faults;
 mod hostile;
+mod live;
 pub mod running;
 mod secrets;
 mod shutdown;

@@ -1,7 +1,16 @@
 //! `GET /metrics`: figures for Prometheus, as text.
 //!
-//! The text is written here, without a float: counts are whole numbers and durations are decimal
-//! text, so what is shown is what was counted. Money is for the books, not for graphs.
+//! Counters begin at 0 when the server starts; what happened before is in the books.
+
+mod calls;
+mod family;
+mod histogram;
+mod labels;
+mod seeds;
+
+pub(crate) use calls::Calls;
+pub use family::Family;
+pub(crate) use seeds::Seeds;
 
 use crate::access::Access;
 use crate::doc::{Content, Doc};
@@ -12,11 +21,13 @@ use crate::shared::Shared;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{Method, StatusCode, header};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tollbook_ledger::{Health, Status};
+use tollbook_pricing::Book;
 
 /// What the text is.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -33,100 +44,6 @@ pub(crate) fn routes() -> Vec<Route> {
 pub trait Figures: Send + Sync {
     /// The figures now. Names are unique and begin with `tollbook_`.
     fn families(&self) -> Vec<Family>;
-}
-
-/// What kind of figure it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
-}
-
-/// A figure with its labelled values.
-#[derive(Clone, Debug)]
-pub struct Family {
-    name: &'static str,
-    help: &'static str,
-    kind: Kind,
-    /// Suffix of the name, labels as text, value.
-    lines: Vec<(&'static str, String, String)>,
-}
-
-impl Family {
-    /// A number that only goes up; its name ends in `_total`.
-    pub fn counter(name: &'static str, help: &'static str) -> Family {
-        Family { name, help, kind: Kind::Counter, lines: Vec::new() }
-    }
-
-    /// A number that goes up and down.
-    pub fn gauge(name: &'static str, help: &'static str) -> Family {
-        Family { name, help, kind: Kind::Gauge, lines: Vec::new() }
-    }
-
-    /// Durations by how long they are; its name ends in `_seconds`.
-    pub fn histogram(name: &'static str, help: &'static str) -> Family {
-        Family { name, help, kind: Kind::Histogram, lines: Vec::new() }
-    }
-
-    /// Adds a value.
-    #[must_use]
-    pub fn with(mut self, labels: &[(&str, &str)], value: u64) -> Family {
-        self.lines.push(("", labels_text(labels, None), value.to_string()));
-        self
-    }
-
-    /// Adds what was observed: how many fell into each bucket alone (one more than there are bounds:
-    /// the last is without an end), and the sum of all.
-    #[must_use]
-    pub fn observed(
-        mut self,
-        labels: &[(&str, &str)],
-        bounds_micros: &[u64],
-        counts: &[u64],
-        sum_micros: u64,
-    ) -> Family {
-        let ends = bounds_micros.iter().map(|micros| seconds(*micros)).chain(["+Inf".to_owned()]);
-        let mut below = 0_u64;
-        for (end, count) in ends.zip(counts) {
-            below = below.saturating_add(*count);
-            self.lines.push(("_bucket", labels_text(labels, Some(&end)), below.to_string()));
-        }
-        self.lines.push(("_sum", labels_text(labels, None), seconds(sum_micros)));
-        self.lines.push(("_count", labels_text(labels, None), below.to_string()));
-        self
-    }
-
-    fn write(&self, text: &mut String) {
-        let kind = match self.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
-        // Writing into a text cannot fail.
-        let _ = writeln!(text, "# HELP {0} {1}\n# TYPE {0} {kind}", self.name, self.help);
-        for (suffix, labels, value) in &self.lines {
-            let _ = writeln!(text, "{}{suffix}{labels} {value}", self.name);
-        }
-    }
-}
-
-fn labels_text(labels: &[(&str, &str)], end: Option<&str>) -> String {
-    let escaped = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    let end = end.map(|end| ("le", end));
-    let parts: Vec<String> = labels
-        .iter()
-        .copied()
-        .chain(end)
-        .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
-        .collect();
-    if parts.is_empty() { String::new() } else { format!("{{{}}}", parts.join(",")) }
-}
-
-/// Microseconds as seconds, in decimal.
-fn seconds(micros: u64) -> String {
-    let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// What becomes of an event that is sent in.
@@ -230,40 +147,46 @@ fn of_ledger(now: &Status) -> Vec<Family> {
         gauge("tollbook_writer_waiting_records", "Records in memory for the writer.", now.waiting as u64),
         Family::counter("tollbook_unrecorded_calls_total", "Calls that passed without a record.")
             .with(&[], now.unrecorded_calls),
+        gauge(
+            "tollbook_interrupted_calls",
+            "Calls that were open when the last process ended.",
+            now.interrupted,
+        ),
+        now.last_applied_at.iter().fold(
+            Family::gauge("tollbook_store_applied_timestamp_seconds", "When the store was written last."),
+            |family, at| family.with_seconds(&[], u64::try_from(at.as_microsecond()).unwrap_or_default()),
+        ),
+    ]
+}
+
+/// What prices there are, and when they were last compared with their sources.
+fn of_book(book: &Book) -> Vec<Family> {
+    let models: usize = book.providers().iter().map(|provider| provider.models.len()).sum();
+    let dates = book.providers().iter().filter_map(|provider| provider.checked.parse::<Date>().ok());
+    let checked = dates.max().and_then(|date| date.to_zoned(TimeZone::UTC).ok());
+    let age = Family::gauge(
+        "tollbook_price_book_checked_timestamp_seconds",
+        "The last day on which prices were compared with their source.",
+    );
+    vec![
+        Family::gauge("tollbook_price_book_models", "Models that have a price.").with(&[], models as u64),
+        checked.iter().fold(age, |age, day| {
+            age.with_seconds(&[], u64::try_from(day.timestamp().as_microsecond()).unwrap_or_default())
+        }),
     ]
 }
 
 /// Everything that is counted, as text.
 pub(crate) async fn show(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let mut families = of_ledger(&shared.ledger.status());
+    families.extend(of_book(&shared.ledger.book()));
     families.extend(shared.counts.families());
+    families.extend(shared.calls.families());
+    families.extend(shared.seeds.iter().flat_map(|seeds| seeds.families()));
     families.extend(shared.figures.iter().flat_map(|figures| figures.families()));
     let mut text = String::new();
     for family in &families {
         family.write(&mut text);
     }
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_text_is_what_prometheus_reads() {
-        let mut text = String::new();
-        Family::counter("tollbook_x_total", "X.").with(&[("a", "1\"\\\n")], 7).with(&[], 8).write(&mut text);
-        Family::histogram("tollbook_y_seconds", "Y.")
-            .observed(&[("b", "c")], &[25, 1_000_000], &[1, 2, 3], 1_500_001)
-            .write(&mut text);
-        let wanted = "# HELP tollbook_x_total X.\n# TYPE tollbook_x_total counter\n\
-            tollbook_x_total{a=\"1\\\"\\\\\\n\"} 7\ntollbook_x_total 8\n\
-            # HELP tollbook_y_seconds Y.\n# TYPE tollbook_y_seconds histogram\n\
-            tollbook_y_seconds_bucket{b=\"c\",le=\"0.000025\"} 1\n\
-            tollbook_y_seconds_bucket{b=\"c\",le=\"1\"} 3\n\
-            tollbook_y_seconds_bucket{b=\"c\",le=\"+Inf\"} 6\n\
-            tollbook_y_seconds_sum{b=\"c\"} 1.500001\ntollbook_y_seconds_count{b=\"c\"} 6\n";
-        assert_eq!(text, wanted);
-        assert_eq!((seconds(0), seconds(10_000_000)), ("0".to_owned(), "10".to_owned()));
-    }
 }
