@@ -25,7 +25,8 @@ fn keys(rig: &Rig) -> usize {
 
 /// The server ends and starts again, over the same books.
 fn restart(rig: &mut Rig) {
-    rig.router = Api::new(rig.ledger.clone(), Arc::clone(&rig.clock) as _, Options::default()).router();
+    let api = Api::new(rig.ledger.clone(), Arc::clone(&rig.clock) as _, Options::default());
+    rig.router = api.unwrap().router();
 }
 
 #[test]
