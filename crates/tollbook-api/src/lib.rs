@@ -29,6 +29,7 @@ mod probes;
 mod problem;
 pub mod question;
 mod routes;
+mod seeds;
 mod shared;
 mod usage;
 pub mod wire;

@@ -6,7 +6,7 @@ use crate::code::Code;
 use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
-use crate::{admit, budgets, calls, events, keys, live, metrics, openapi, otlp, privacy, probes, usage};
+use crate::{admit, budgets, calls, events, keys, live, metrics, openapi, otlp, privacy, probes, seeds, usage};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::handler::Handler;
@@ -55,6 +55,7 @@ fn all() -> Vec<Route> {
         openapi::routes,
         budgets::routes,
         admit::routes,
+        seeds::routes,
     ];
     modules.into_iter().flat_map(|routes| routes()).collect()
 }

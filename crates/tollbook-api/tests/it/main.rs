@@ -16,3 +16,4 @@ mod privacy;
 mod probes;
 mod queries;
 mod rig;
+mod seeds;

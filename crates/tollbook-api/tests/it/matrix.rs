@@ -1,7 +1,7 @@
 //! Who may use which route: every role at every route, and what is not a route.
 
 use crate::rig::{Rig, event, request};
-use crate::{budgets, document, events, keys, live, otlp, privacy, probes, queries};
+use crate::{budgets, document, events, keys, live, otlp, privacy, probes, queries, seeds};
 use axum::body::Body;
 use http::Method;
 use tollbook_api::Api;
@@ -21,6 +21,7 @@ fn rows() -> Vec<Row> {
         probes::ROWS,
         live::ROWS,
         document::ROWS,
+        seeds::ROWS,
     ]
     .concat()
 }
