@@ -6,7 +6,9 @@ use crate::code::Code;
 use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
-use crate::{admit, budgets, calls, events, keys, live, metrics, openapi, otlp, privacy, probes, seeds, usage};
+use crate::{
+    admit, budgets, calls, events, keys, live, metrics, openapi, otlp, privacy, probes, seeds, usage,
+};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::handler::Handler;

@@ -12,15 +12,19 @@ pub(crate) use calls::Calls;
 pub use family::Family;
 pub(crate) use seeds::Seeds;
 
-use crate::access::Access;
+use crate::access::{Access, Caller};
+use crate::code;
 use crate::doc::{Content, Doc};
 use crate::otlp::Fate;
 use crate::probes::TAG;
+use crate::problem::Problem;
 use crate::routes::{Route, route};
+use crate::seeds as systems;
 use crate::shared::Shared;
 use axum::extract::State;
-use axum::response::IntoResponse;
-use http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use http::{HeaderMap, Method, StatusCode, header};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
@@ -36,7 +40,12 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) fn routes() -> Vec<Route> {
     let showing = Doc::new(TAG, "Figures for Prometheus")
         .about("Without a key from this machine, if `[server] open_metrics` is set.")
-        .gives(200, "The figures, in the text format.", [Content::text("text/plain")]);
+        .gives(
+            200,
+            "The figures, in the text format.",
+            [Content::text("text/plain"), Content::json::<systems::Overview>()],
+        )
+        .refuses(code::READ);
     vec![route(Method::GET, "/metrics", Access::Metrics, show, showing)]
 }
 
@@ -176,8 +185,16 @@ fn of_book(book: &Book) -> Vec<Family> {
     ]
 }
 
-/// Everything that is counted, as text.
-pub(crate) async fn show(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+/// Everything that is counted, as text; to who asks for JSON, sums of the books.
+pub(crate) async fn show(
+    State(shared): State<Arc<Shared>>,
+    caller: Option<Extension<Caller>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if wants_json(&headers) {
+        let scope = caller.map(|Extension(caller)| caller.scope()).unwrap_or_default();
+        return Ok(Json(systems::overview(&shared, &scope).await?).into_response());
+    }
     let mut families = of_ledger(&shared.ledger.status());
     families.extend(of_book(&shared.ledger.book()));
     families.extend(shared.counts.families());
@@ -188,5 +205,11 @@ pub(crate) async fn show(State(shared): State<Arc<Shared>>) -> impl IntoResponse
     for family in &families {
         family.write(&mut text);
     }
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text)
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+/// Whether JSON is asked for before text. Prometheus asks for text.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.trim_start().starts_with("application/json"))
 }

@@ -3,7 +3,7 @@
 
 use super::monitoring::TAG;
 use super::{Number, Question, between, date, finish, key, refusals};
-use crate::access::{Caller, READERS};
+use crate::access::{Caller, READERS, Scope};
 use crate::doc::{self, Content, Doc};
 use crate::params::Params;
 use crate::problem::Problem;
@@ -77,16 +77,16 @@ async fn read_summary(
     uri: Uri,
 ) -> Result<Json<Overview>, Problem> {
     finish(&Params::of(&uri)?)?;
-    overview(&shared, &caller).await.map(Json)
+    overview(&shared, &caller.scope()).await.map(Json)
 }
 
-/// The sums that a caller sees.
-pub async fn overview(shared: &Shared, caller: &Caller) -> Result<Overview, Problem> {
-    let asked = Question::new(shared, &caller.scope(), TimeRange::ALL);
+/// The sums of what is in this scope.
+pub async fn overview(shared: &Shared, scope: &Scope) -> Result<Overview, Problem> {
+    let asked = Question::new(shared, scope, TimeRange::ALL);
     let (agent, model): (&[Dimension], &[Dimension]) = (&[Dimension::Agent], &[Dimension::Model]);
     let [agents, models] = asked.sums(shared, [(Interval::None, agent), (Interval::None, model)]).await?;
     let since = shared.clock.now().checked_sub(jiff::Span::new().minutes(ACTIVE_MINUTES)).ok();
-    let lately = Question::new(shared, &caller.scope(), TimeRange { from: since, to: None });
+    let lately = Question::new(shared, scope, TimeRange { from: since, to: None });
     let session: &[Dimension] = &[Dimension::Session];
     let [sessions] = lately.sums(shared, [(Interval::None, session)]).await?;
     let total = &agents.total;

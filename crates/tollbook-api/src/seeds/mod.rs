@@ -9,6 +9,8 @@ mod number;
 mod search;
 mod tokens;
 
+pub use analytics::{Overview, overview};
+
 use crate::access::Scope;
 use crate::code::{self, Code};
 use crate::doc::Doc;

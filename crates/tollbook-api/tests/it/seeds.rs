@@ -1,7 +1,7 @@
 //! Endpoints in the shapes of other systems: the same sums as everywhere, to the digit.
 
 use crate::matrix::Row;
-use crate::rig::{Rig, event};
+use crate::rig::{Rig, event, request};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -95,6 +95,9 @@ fn each_system_finds_its_own_shape() {
     ] {
         check(&rig, &viewer, target, &wanted);
     }
+    let asks = [("accept", "application/json, */*")];
+    let json = rig.send(request(Method::GET, "/metrics", &viewer, &asks, ""));
+    assert_eq!(json.json(), rig.get("/api/v1/metrics/summary", &viewer).json());
     let recent = rig.get("/api/v1/search/token-usage/recent?limit=5", &member).json();
     assert_eq!(
         recent,
