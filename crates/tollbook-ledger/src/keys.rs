@@ -5,6 +5,7 @@
 //! time: what is compared depends on the text only through SHA-256, so its timing tells nothing that
 //! brings a guess nearer to one of 2²⁵⁶ texts.
 
+use crate::audit::{Act, By};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use std::collections::HashMap;
@@ -112,12 +113,12 @@ impl Ledger {
     }
 
     /// Makes and records a key. Its text is returned this once and can never be had again.
-    pub fn create_key(&self, new: NewKey) -> Result<(Key, String), LedgerError> {
+    pub fn create_key(&self, by: &By, new: NewKey) -> Result<(Key, String), LedgerError> {
         check(&new)?;
         let now = self.shared().clock.now();
         let text = new_text()?;
         let key = Key {
-            id: new_id("key_", now)?,
+            id: new_id("key", now)?,
             name: new.name,
             roles: new.roles,
             prefix: prefix(&text),
@@ -128,13 +129,15 @@ impl Ledger {
             revoked_at: None,
         };
         let _changing = self.key_state().change();
-        self.write_key(&key)?;
+        let roles: Vec<&str> = key.roles.iter().map(|role| role.name()).collect();
+        let act = Act::new("key.create").told("role", roles.join("+"));
+        self.write_key(by, act, &key)?;
         Ok((key, text))
     }
 
     /// Ends a key for good; on return it opens nothing any more. `None` when there is none with this
     /// id. A key that has ended already keeps its instant.
-    pub fn revoke_key(&self, id: &str) -> Result<Option<Key>, LedgerError> {
+    pub fn revoke_key(&self, by: &By, id: &str) -> Result<Option<Key>, LedgerError> {
         let _changing = self.key_state().change();
         let ring = self.keys();
         let Some(known) = ring.get(id) else { return Ok(None) };
@@ -142,20 +145,20 @@ impl Ledger {
             return Ok(Some((**known).clone()));
         }
         let revoked = Key { revoked_at: Some(self.shared().clock.now()), ..(**known).clone() };
-        self.write_key(&revoked)?;
+        self.write_key(by, Act::new("key.revoke"), &revoked)?;
         Ok(Some(revoked))
     }
 
     /// Gives a key another text, which is returned this once; the old text is of no use from then
     /// on. `None` when there is no key with this id, or it has been revoked.
-    pub fn rotate_key(&self, id: &str) -> Result<Option<(Key, String)>, LedgerError> {
+    pub fn rotate_key(&self, by: &By, id: &str) -> Result<Option<(Key, String)>, LedgerError> {
         let _changing = self.key_state().change();
         let ring = self.keys();
         let Some(known) = ring.get(id).filter(|key| key.revoked_at.is_none()) else { return Ok(None) };
         let text = new_text()?;
         let hash = Digest::of(text.as_bytes());
         let key = Key { prefix: prefix(&text), hash, ..(**known).clone() };
-        self.write_key(&key)?;
+        self.write_key(by, Act::new("key.rotate"), &key)?;
         Ok(Some((key, text)))
     }
 
@@ -172,7 +175,7 @@ impl Ledger {
             Eraser::new(erasure, &name).attribution(&mut key.binding);
             key.name.clone_from(&erasure.pseudonym);
             key.revoked_at = key.revoked_at.or(Some(now));
-            self.write_key(&key)?;
+            self.write_key(&By::local(), Act::new("key.erase"), &key)?;
             count += 1;
         }
         Ok(count)
@@ -204,9 +207,10 @@ impl Ledger {
     }
 
     /// Records a key's next version, and puts what is recorded then in force.
-    fn write_key(&self, key: &Key) -> Result<(), LedgerError> {
+    fn write_key(&self, by: &By, act: Act, key: &Key) -> Result<(), LedgerError> {
         let body = serde_json::to_string(key).map_err(|error| LedgerError::Invalid(error.to_string()))?;
-        self.control(&format!("{DOCUMENTS}{}", key.id), Some(body))?;
+        let name = format!("{DOCUMENTS}{}", key.id);
+        self.write_documents(by, act.on("key", key.id.as_str()), vec![(name, Some(body))])?;
         let local = self.keys().local.clone();
         self.key_state().set(KeyRing::new(recorded(self.store().as_ref())?, local));
         Ok(())
@@ -220,20 +224,13 @@ pub fn new_text() -> Result<String, LedgerError> {
     Ok(format!("{KEY_START}{}", data_encoding::BASE32_NOPAD.encode(&secret).to_ascii_lowercase()))
 }
 
-/// A new id: a word and a time-ordered unique number.
-pub(crate) fn new_id(start: &str, now: Timestamp) -> Result<String, LedgerError> {
+/// A time-ordered unique number with this word before it.
+pub(crate) fn new_id(word: &str, now: Timestamp) -> Result<String, LedgerError> {
     let mut bytes = [0; 10];
     random(&mut bytes)?;
     let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
     let id = uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid();
-    Ok(format!("{start}{}", id.simple()))
-}
-
-/// A short random word.
-pub(crate) fn random_word() -> Result<String, LedgerError> {
-    let mut bytes = [0; 10];
-    random(&mut bytes)?;
-    Ok(data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase())
+    Ok(format!("{word}_{}", id.simple()))
 }
 
 fn random(bytes: &mut [u8]) -> Result<(), LedgerError> {

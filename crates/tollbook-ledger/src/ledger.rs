@@ -295,27 +295,38 @@ impl Ledger {
 
     /// Writes a new version of a document (`None` deletes it) and waits. Returns the version.
     pub fn control(&self, key: &str, body: Option<String>) -> Result<u32, LedgerError> {
+        self.control_all(vec![(key.to_owned(), body)])?;
+        Ok(self.shared.store.control(key)?.map_or(0, |found| found.version))
+    }
+
+    /// Writes new versions of different documents in one append, in this order, and waits.
+    pub(crate) fn control_all(&self, documents: Vec<(String, Option<String>)>) -> Result<(), LedgerError> {
         self.shared.refuse_if_failed()?;
-        let stored = self.shared.store.control(key)?.map_or(0, |found| found.version);
-        let (ticket, answer) = ticket(1);
+        let stored = |key: &str| -> Result<u32, LedgerError> {
+            Ok(self.shared.store.control(key)?.map_or(0, |found| found.version))
+        };
+        let stored: Vec<u32> = documents.iter().map(|(key, _)| stored(key)).collect::<Result<_, _>>()?;
+        let (ticket, answer) = ticket(documents.len());
         {
             let mut state = self.wait_for_room()?;
-            let version = stored.max(state.controls.get(key).copied().unwrap_or(0)) + 1;
             let now = self.shared.clock.now();
-            let control = ControlBody { key: key.to_owned(), version, body, at: now };
             let mut drafts = Drafts::default();
-            drafts.json(Kind::Control, &control, RecordBody::Control(control.clone()), Vec::new())?;
-            self.append_locked(&mut state, drafts, Some((&ticket, 0)), now)?;
-            state.controls.insert(key.to_owned(), version);
-        }
-        match wait(&answer)?.first() {
-            Some(Outcome::Applied { .. }) => {
-                Ok(self.shared.store.control(key)?.map_or(0, |found| found.version))
+            let mut versions = Vec::new();
+            for ((key, body), stored) in documents.into_iter().zip(stored) {
+                let version = stored.max(state.controls.get(&key).copied().unwrap_or(0)) + 1;
+                versions.push((key.clone(), version));
+                let control = ControlBody { key, version, body, at: now };
+                drafts.json(Kind::Control, &control, RecordBody::Control(control.clone()), Vec::new())?;
             }
-            _ => Err(LedgerError::Invalid(format!(
-                "{key} was changed by somebody else at the same time; try again"
-            ))),
+            self.append_locked(&mut state, drafts, Some((&ticket, 0)), now)?;
+            state.controls.extend(versions);
         }
+        if wait(&answer)?.iter().all(|outcome| matches!(outcome, Outcome::Applied { .. })) {
+            return Ok(());
+        }
+        Err(LedgerError::Invalid(
+            "what this changes was changed by somebody else at the same time; try again".to_owned(),
+        ))
     }
 
     /// Begins another segment of the journal, if the open one has a record.

@@ -8,6 +8,7 @@
 
 mod append;
 pub mod budgets;
+mod audit;
 mod check;
 mod correct;
 mod dir;
@@ -27,6 +28,7 @@ mod shared;
 mod status;
 mod writer;
 
+pub use audit::{Act, Actor, ActorKind, AuditPage, AuditQuery, AuditRecord, By, Target, audit_page};
 pub use check::{Verification, verify};
 pub use correct::{Backfill, Difference, Rerate, Settlement};
 pub use dir::{DataDir, DirLock};

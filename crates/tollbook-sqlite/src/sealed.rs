@@ -352,6 +352,30 @@ pub(crate) fn controls_from(connection: &Connection, prefix: &str) -> Result<Vec
     Ok(found)
 }
 
+/// The controls before `before` that start with `prefix`, the last first.
+pub(crate) fn controls_before(
+    connection: &Connection,
+    prefix: &str,
+    before: &str,
+    limit: usize,
+) -> Result<Vec<Control>, StoreError> {
+    let sql = "SELECT key, seq, version, body, at, sum FROM controls WHERE key >= ?1 AND key < ?2
+               ORDER BY key DESC";
+    let mut statement = connection.prepare_cached(sql).db()?;
+    let mut rows = statement.query([prefix, before]).db()?;
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Some(row) = rows.next().db()?
+    {
+        let control = control(row)?;
+        // Behind those with the prefix come others that are greater than it.
+        if control.key.starts_with(prefix) {
+            found.push(control);
+        }
+    }
+    Ok(found)
+}
+
 fn gap_sum(seq: i64, starts: i64, ends: i64, calls: i64, reason: &str) -> i64 {
     let numbers = [seq, starts, ends, calls].map(i64::to_le_bytes).concat();
     checksum(&[b"gap", &numbers, reason.as_bytes()])

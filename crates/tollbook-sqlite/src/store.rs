@@ -388,4 +388,8 @@ impl ControlStore for SqliteStore {
     fn controls(&self, prefix: &str) -> Result<Vec<Control>, StoreError> {
         self.read(|connection, _| sealed::controls_from(connection, prefix))
     }
+
+    fn controls_before(&self, prefix: &str, before: &str, limit: usize) -> Result<Vec<Control>, StoreError> {
+        self.read(|connection, _| sealed::controls_before(connection, prefix, before, limit))
+    }
 }

@@ -523,6 +523,14 @@ impl ControlStore for MemoryStore {
         let books = self.books();
         Ok(books.controls.values().filter(|control| control.key.starts_with(prefix)).cloned().collect())
     }
+
+    fn controls_before(&self, prefix: &str, before: &str, limit: usize) -> Result<Vec<Control>, StoreError> {
+        let mut found = self.controls(prefix)?;
+        found.retain(|control| control.key.as_str() < before);
+        found.reverse();
+        found.truncate(limit);
+        Ok(found)
+    }
 }
 
 #[cfg(test)]

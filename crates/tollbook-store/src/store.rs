@@ -168,6 +168,10 @@ pub trait ControlStore: Send + Sync {
 
     /// The latest versions of all documents whose key starts with `prefix`, in key order.
     fn controls(&self, prefix: &str) -> Result<Vec<Control>, StoreError>;
+
+    /// At most `limit` of the documents whose key starts with `prefix` and stands before `before`, in
+    /// falling order of their keys.
+    fn controls_before(&self, prefix: &str, before: &str, limit: usize) -> Result<Vec<Control>, StoreError>;
 }
 
 /// A whole back end: entries and documents in one.

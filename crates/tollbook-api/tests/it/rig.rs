@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
 use tollbook_api::{Api, Options};
-use tollbook_ledger::{DataDir, Ledger, NewKey};
+use tollbook_ledger::{By, DataDir, Ledger, NewKey};
 use tollbook_pricing::Book;
 use tollbook_sqlite::SqliteStore;
 use tollbook_store::Zone;
@@ -184,7 +184,7 @@ impl Rig {
 
 fn key(ledger: &Ledger, roles: &[Role], binding: Attribution) -> String {
     let new = NewKey { name: "a test".into(), roles: roles.to_vec(), binding, expires_at: None };
-    ledger.create_key(new).unwrap().1
+    ledger.create_key(&By::local(), new).unwrap().1
 }
 
 /// A request from this machine; without a key where `key` is empty.

@@ -11,7 +11,7 @@ use tollbook_gateway::upstream::{ProviderKey, Upstream};
 use tollbook_gateway::{
     Compat, Control, ControlAnswer, Counters, Inbound, Limits, Open, Options, Server, Timeouts, upstream,
 };
-use tollbook_ledger::{DataDir, Ledger, NewKey};
+use tollbook_ledger::{By, DataDir, Ledger, NewKey};
 use tollbook_pricing::Book;
 use tollbook_sqlite::SqliteStore;
 use tollbook_store::{CallsOrder, CallsQuery, Store, StoredCall};
@@ -153,7 +153,7 @@ pub fn stored(store: &dyn Store) -> Vec<StoredCall> {
 
 pub fn make_key(ledger: &Ledger, role: Role, binding: Attribution) -> String {
     let new = NewKey { name: "test".to_owned(), roles: vec![role], binding, expires_at: None };
-    ledger.create_key(new).unwrap().1
+    ledger.create_key(&By::local(), new).unwrap().1
 }
 
 fn options(stand_in: &StandIn) -> Options {

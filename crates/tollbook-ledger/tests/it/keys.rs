@@ -3,7 +3,7 @@
 use crate::rig::Rig;
 use std::path::Path;
 use std::sync::Arc;
-use tollbook_ledger::{Ledger, LedgerError, NewKey, Options};
+use tollbook_ledger::{By, Ledger, LedgerError, NewKey, Options};
 use tollbook_sqlite::SqliteStore;
 use tollbook_store::Zone;
 use tollbook_types::{Attribution, Clock, Role};
@@ -20,10 +20,11 @@ fn opens(rig: &Rig, ledger: &Ledger, text: &str) -> bool {
 fn a_key_opens_until_it_ends_also_after_a_restart() {
     let rig = Rig::new();
     let ledger = rig.open();
-    let (key, text) = ledger.create_key(new_key("a", &[Role::Gateway, Role::Ingest])).unwrap();
+    let (key, text) = ledger.create_key(&By::local(), new_key("a", &[Role::Gateway, Role::Ingest])).unwrap();
     rig.clock.advance_seconds(1);
     let expires_at = Some("2026-09-21T15:00:00Z".parse().unwrap());
-    let (_, short) = ledger.create_key(NewKey { expires_at, ..new_key("b", &[Role::Viewer]) }).unwrap();
+    let (_, short) =
+        ledger.create_key(&By::local(), NewKey { expires_at, ..new_key("b", &[Role::Viewer]) }).unwrap();
     assert_eq!(text.len(), 3 + 52);
     assert!(text.starts_with(&key.prefix) && key.prefix.len() == 11 && key.id.starts_with("key_"));
     assert_ne!(text, short);
@@ -39,13 +40,13 @@ fn a_key_opens_until_it_ends_also_after_a_restart() {
     rig.clock.advance_seconds(24 * 3_600);
     assert!(opens(&rig, &ledger, &text) && !opens(&rig, &ledger, &short), "expired");
     let before = ledger.keys();
-    let revoked = ledger.revoke_key(&key.id).unwrap().unwrap();
+    let revoked = ledger.revoke_key(&By::local(), &key.id).unwrap().unwrap();
     assert!(!opens(&rig, &ledger, &text), "revoked at once");
     assert!(before.find(&text, rig.clock.now()).is_some(), "a ring does not change");
     rig.clock.advance_seconds(1);
-    assert_eq!(ledger.revoke_key(&key.id).unwrap(), Some(revoked), "the first instant stays");
-    assert_eq!(ledger.revoke_key("key_none").unwrap(), None);
-    assert!(ledger.rotate_key(&key.id).unwrap().is_none(), "what is revoked stays so");
+    assert_eq!(ledger.revoke_key(&By::local(), &key.id).unwrap(), Some(revoked), "the first instant stays");
+    assert_eq!(ledger.revoke_key(&By::local(), "key_none").unwrap(), None);
+    assert!(ledger.rotate_key(&By::local(), &key.id).unwrap().is_none(), "what is revoked stays so");
     ledger.close().unwrap();
 
     let ledger = rig.open();
@@ -57,8 +58,8 @@ fn a_key_opens_until_it_ends_also_after_a_restart() {
 fn a_rotated_key_keeps_its_id_and_loses_its_old_text() {
     let rig = Rig::new();
     let ledger = rig.open();
-    let (key, old) = ledger.create_key(new_key("a", &[Role::Admin])).unwrap();
-    let (rotated, new) = ledger.rotate_key(&key.id).unwrap().unwrap();
+    let (key, old) = ledger.create_key(&By::local(), new_key("a", &[Role::Admin])).unwrap();
+    let (rotated, new) = ledger.rotate_key(&By::local(), &key.id).unwrap().unwrap();
     assert_eq!((rotated.id.as_str(), rotated.created_at), (key.id.as_str(), key.created_at));
     assert!(!opens(&rig, &ledger, &old) && opens(&rig, &ledger, &new));
 }
@@ -70,7 +71,7 @@ fn a_local_key_opens_in_this_process_only() {
     assert!(matches!(ledger.trust_local("admin", "short"), Err(LedgerError::Invalid(_))));
     ledger.trust_local("admin", "correct horse battery staple").unwrap();
     ledger.trust_local("console", "another text for this machine").unwrap();
-    ledger.create_key(new_key("a", &[Role::Viewer])).unwrap();
+    ledger.create_key(&By::local(), new_key("a", &[Role::Viewer])).unwrap();
     let found = ledger.keys().find("correct horse battery staple", rig.clock.now()).unwrap();
     assert!(found.may(Role::Admin) && found.id == "key_admin");
     assert!(opens(&rig, &ledger, "another text for this machine"));
@@ -99,7 +100,7 @@ fn keys_that_make_no_sense_are_refused() {
     let rig = Rig::new();
     let ledger = rig.open();
     for (what, key) in wrong {
-        assert!(matches!(ledger.create_key(key), Err(LedgerError::Invalid(_))), "{what}");
+        assert!(matches!(ledger.create_key(&By::local(), key), Err(LedgerError::Invalid(_))), "{what}");
     }
     assert_eq!(ledger.keys().list().count(), 0);
 }
@@ -119,11 +120,11 @@ fn no_text_is_kept_anywhere() {
     let store = Arc::new(SqliteStore::open(&data.store(), options).unwrap());
     let (ledger, _) =
         Ledger::open(lock, data, store, rig.book.clone(), rig.clock.clone(), Options::default()).unwrap();
-    let (key, first) = ledger.create_key(new_key("a", &[Role::Admin])).unwrap();
-    let (_, second) = ledger.rotate_key(&key.id).unwrap().unwrap();
+    let (key, first) = ledger.create_key(&By::local(), new_key("a", &[Role::Admin])).unwrap();
+    let (_, second) = ledger.rotate_key(&By::local(), &key.id).unwrap().unwrap();
     let local = "correct horse battery staple";
     ledger.trust_local("admin", local).unwrap();
-    ledger.revoke_key(&key.id).unwrap();
+    ledger.revoke_key(&By::local(), &key.id).unwrap();
     let debug = format!("{:?}", ledger.keys());
     ledger.close().unwrap();
     let found = files(rig.dir.path());

@@ -52,6 +52,14 @@ pub fn controls(backend: &dyn Backend) {
     assert_eq!(keys("k%"), vec![6]);
     assert_eq!(keys(""), vec![6, 3, 2, 5, 7, 4]);
     assert_eq!(keys("z"), Vec::<Seq>::new());
+    let before = |prefix: &str, before: &str, limit: usize| {
+        let found = store.controls_before(prefix, before, limit).must();
+        found.into_iter().map(|control| control.seq).collect::<Vec<Seq>>()
+    };
+    assert_eq!(before("key/", "z", 9), vec![5, 2, 3], "the last first, none but with the prefix");
+    assert_eq!((before("key/", "z", 2), before("key/", "z", 0)), (vec![5, 2], Vec::new()));
+    assert_eq!(before("key/", "key/b", 9), vec![2, 3], "what stands before it, not itself");
+    assert_eq!(before("key/", "key/", 9), Vec::<Seq>::new());
     append(&*store, 9, vec![Op::Control(control(9, "key/b", 3, Some("{\"n\":3}")))]);
     assert_eq!(store.control("key/b").must().map(|control| control.version), Some(3));
 }

@@ -10,7 +10,7 @@ use crate::out::table::{Cell, Column, Table};
 use crate::wire::KeyView;
 use serde_json::{Map, Value, json};
 use tollbook_api::question;
-use tollbook_ledger::{Ledger, LedgerError, NewKey};
+use tollbook_ledger::{By, Ledger, LedgerError, NewKey};
 use tollbook_types::{Attribution, parse_instant};
 
 /// Who holds the keys.
@@ -74,7 +74,7 @@ impl Holder {
     fn create(&self, new: &NewKey) -> Result<KeyView, Failure> {
         match self {
             Holder::Books(ledger) => {
-                let (key, text) = ledger.create_key(new.clone())?;
+                let (key, text) = ledger.create_key(&By::local(), new.clone())?;
                 Ok(KeyView::shown_once(&key, text))
             }
             Holder::Server(client) => answer(client.ask("POST", "/api/v1/keys", Some(&as_asked(new)?))?),
@@ -93,7 +93,7 @@ impl Holder {
 
     fn revoke(&self, id: &str) -> Result<(), Failure> {
         match self {
-            Holder::Books(ledger) => ledger.revoke_key(id)?.map(drop).ok_or_else(unknown),
+            Holder::Books(ledger) => ledger.revoke_key(&By::local(), id)?.map(drop).ok_or_else(unknown),
             Holder::Server(client) => client.ask("DELETE", &format!("/api/v1/keys/{id}"), None).map(drop),
         }
     }
@@ -101,7 +101,7 @@ impl Holder {
     fn rotate(&self, id: &str) -> Result<KeyView, Failure> {
         match self {
             Holder::Books(ledger) => {
-                let (key, text) = ledger.rotate_key(id)?.ok_or_else(unknown)?;
+                let (key, text) = ledger.rotate_key(&By::local(), id)?.ok_or_else(unknown)?;
                 Ok(KeyView::shown_once(&key, text))
             }
             Holder::Server(client) => {

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tollbook_gateway::Server;
 use tollbook_ledger::budgets::BudgetError;
-use tollbook_ledger::{Health, Ledger, NewKey, keys};
+use tollbook_ledger::{By, Health, Ledger, NewKey, keys};
 use tollbook_types::{Attribution, Role};
 
 /// The shortest admin key that a person may choose.
@@ -115,7 +115,7 @@ fn prepare_keys(ledger: &Ledger, admin_key: Option<&str>) -> Result<Option<Made>
             binding: Attribution::default(),
             expires_at: None,
         };
-        Ok(ledger.create_key(new)?.1)
+        Ok(ledger.create_key(&By::local(), new)?.1)
     };
     let admin = match admin_key {
         Some(_) => None,
