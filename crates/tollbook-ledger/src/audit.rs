@@ -18,7 +18,7 @@ use tollbook_types::{TimeRange, Timestamp};
 /// Where the documents are.
 const DOCUMENTS: &str = "audit/";
 /// What a record's id begins with.
-const ID_WORD: &str = "aud";
+const ID_START: &str = "aud_";
 /// In the place of an instant: behind every id.
 const ID_END: &str = "aud_~";
 /// The instant's part of an id, in hexadecimal digits of milliseconds: a UUID of version 7 begins so.
@@ -51,6 +51,16 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// A member.
+    pub fn member(id: &str) -> Actor {
+        Actor { kind: ActorKind::Member, id: Some(id.to_owned()) }
+    }
+
+    /// Whoever has a key.
+    pub fn key(id: &str) -> Actor {
+        Actor { kind: ActorKind::Key, id: Some(id.to_owned()) }
+    }
+
     /// Whether it is meant by this word: its id or its kind.
     fn is(&self, word: &str) -> bool {
         let kind = match self.kind {
@@ -164,7 +174,7 @@ pub struct AuditQuery {
 
 /// Reads a page of the audit log.
 pub fn audit_page(store: &dyn Store, query: &AuditQuery) -> Result<AuditPage, LedgerError> {
-    let from = name(&query.range.from.map_or_else(|| format!("{ID_WORD}_"), id_start));
+    let from = name(&query.range.from.map_or_else(|| ID_START.to_owned(), id_start));
     let end = name(&query.range.to.map_or_else(|| ID_END.to_owned(), id_end));
     let mut before = query.before.as_ref().map_or_else(|| end.clone(), |id| name(id).min(end.clone()));
     let (mut page, mut looked_at) = (AuditPage::default(), 0);
@@ -214,7 +224,7 @@ impl Ledger {
         documents: Vec<(String, Option<String>)>,
     ) -> Result<(), LedgerError> {
         let at = self.shared().clock.now();
-        let record = AuditRecord { id: new_id(ID_WORD, at)?, at, by: by.clone(), act };
+        let record = AuditRecord { id: new_id(ID_START, at)?, at, by: by.clone(), act };
         let body = serde_json::to_string(&record).map_err(|error| LedgerError::Invalid(error.to_string()))?;
         let name = name(&record.id);
         let mut all = vec![(name.clone(), Some(body))];
@@ -236,11 +246,11 @@ fn millis(at: Timestamp) -> u64 {
 
 /// No record at or behind this instant has a lower id.
 fn id_start(at: Timestamp) -> String {
-    format!("{ID_WORD}_{:0width$x}", millis(at), width = MILLIS_DIGITS)
+    format!("{ID_START}{:0width$x}", millis(at), width = MILLIS_DIGITS)
 }
 
 /// No record before this instant has this id or a higher one.
 fn id_end(at: Timestamp) -> String {
     // The instant may lie within a millisecond, whose records are then looked at one by one.
-    format!("{ID_WORD}_{:0width$x}", millis(at).saturating_add(1), width = MILLIS_DIGITS)
+    format!("{ID_START}{:0width$x}", millis(at).saturating_add(1), width = MILLIS_DIGITS)
 }

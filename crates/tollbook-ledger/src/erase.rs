@@ -71,6 +71,7 @@ impl Ledger {
         }
         let mut notes = leftovers(&self.shared().dir);
         let keys = self.erase_keys(&self.shared().erasures())?;
+        self.erase_members(&self.shared().erasures())?;
         // The segments that still name the person grow no older than they must.
         if let Err(error) = self.begin_segment() {
             notes.push(format!("the journal's open segment stays open: {error}"));
@@ -118,6 +119,7 @@ impl Ledger {
         self.append_and_wait(drafts)?;
         if !known.is_empty() {
             self.erase_keys(&known)?;
+            self.erase_members(&known)?;
         }
         // A disk without room for it is no reason not to start.
         self.scrub().map(drop).or_else(|error| match error {

@@ -20,7 +20,7 @@ const SECRET_BYTES: usize = 32;
 /// Characters of the random part that are kept, to recognise a key by.
 const PREFIX_CHARS: usize = 8;
 /// A longer text is no key, whatever it is.
-const TEXT_BYTES_MAX: usize = 512;
+pub const TEXT_BYTES_MAX: usize = 512;
 /// A text chosen by people must have so many bytes to be taken for a key.
 const LOCAL_BYTES_MIN: usize = 16;
 
@@ -52,8 +52,12 @@ impl KeyRing {
         if presented.len() > TEXT_BYTES_MAX {
             return None;
         }
-        let key = self.by_hash.get(&Digest::of(presented.as_bytes()))?;
-        key.is_good(now).then(|| key.clone())
+        self.find_hash(Digest::of(presented.as_bytes()), now)
+    }
+
+    /// The key whose text has this digest, if it is good.
+    pub fn find_hash(&self, hash: Digest, now: Timestamp) -> Option<Arc<Key>> {
+        self.by_hash.get(&hash).filter(|key| key.is_good(now)).cloned()
     }
 
     /// Whether a key that was found before still is one: neither revoked nor expired, its text the same.
@@ -118,7 +122,7 @@ impl Ledger {
         let now = self.shared().clock.now();
         let text = new_text()?;
         let key = Key {
-            id: new_id("key", now)?,
+            id: new_id("key_", now)?,
             name: new.name,
             roles: new.roles,
             prefix: prefix(&text),
@@ -217,6 +221,13 @@ impl Ledger {
     }
 }
 
+/// Whether a text looks like one that [`new_text`] made: nobody guesses a good one.
+pub fn is_made(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_lowercase() || (b'2'..=b'7').contains(&byte);
+    // 32 bytes in Base32.
+    text.strip_prefix(KEY_START).is_some_and(|rest| rest.len() == 52 && rest.bytes().all(is_digit))
+}
+
 /// A new text for a key that this process makes up itself, such as a token for its own machine.
 pub fn new_text() -> Result<String, LedgerError> {
     let mut secret = [0; SECRET_BYTES];
@@ -224,13 +235,20 @@ pub fn new_text() -> Result<String, LedgerError> {
     Ok(format!("{KEY_START}{}", data_encoding::BASE32_NOPAD.encode(&secret).to_ascii_lowercase()))
 }
 
-/// A time-ordered unique number with this word before it.
-pub(crate) fn new_id(word: &str, now: Timestamp) -> Result<String, LedgerError> {
+/// A new id: a word and a time-ordered unique number.
+pub(crate) fn new_id(start: &str, now: Timestamp) -> Result<String, LedgerError> {
     let mut bytes = [0; 10];
     random(&mut bytes)?;
     let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
     let id = uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid();
-    Ok(format!("{word}_{}", id.simple()))
+    Ok(format!("{start}{}", id.simple()))
+}
+
+/// A short random word.
+pub(crate) fn random_word() -> Result<String, LedgerError> {
+    let mut bytes = [0; 10];
+    random(&mut bytes)?;
+    Ok(data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase())
 }
 
 fn random(bytes: &mut [u8]) -> Result<(), LedgerError> {
@@ -279,14 +297,18 @@ fn check(new: &NewKey) -> Result<(), LedgerError> {
         &binding.operation_id,
         &binding.session,
     ];
-    let names = names.into_iter().flatten().chain([&new.name]);
     let tags = binding.tags.iter().flat_map(|(name, value)| [name, value]);
-    for name in names.chain(tags) {
+    check_names(names.into_iter().flatten().chain([&new.name]).chain(tags))
+}
+
+/// Refuses names that are empty, too long, or would not be one line.
+pub(crate) fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), LedgerError> {
+    for name in names {
         if name.is_empty() || name.len() > limits::NAME_BYTES_MAX || name.chars().any(char::is_control) {
-            return invalid(format!(
+            return Err(LedgerError::Invalid(format!(
                 "names have 1 to {} bytes and no control characters",
                 limits::NAME_BYTES_MAX
-            ));
+            )));
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ use crate::feed::Follower;
 use crate::journal::record::{ControlBody, GapBody, Kind};
 use crate::journal::{self, Journal, Survey};
 use crate::keys::Keys;
+use crate::members::People;
 use crate::rating::{Card, Rated};
 use crate::resolve::{Outcome, RecordBody};
 use crate::retention::Watch;
@@ -71,6 +72,7 @@ pub struct Ledger {
     shared: Arc<Shared>,
     book: RwLock<Arc<Book>>,
     keys: Keys,
+    people: People,
     clock_watch: Watch,
     writer: Option<JoinHandle<()>>,
     /// Calls that were open when it was opened.
@@ -135,10 +137,13 @@ impl Ledger {
             .spawn(move || writer::run_guarded(&for_writer))
             .map_err(|error| LedgerError::Invalid(format!("the writer thread could not start: {error}")))?;
         let keys = Keys::load(shared.store.as_ref())?;
+        let people = People::load(shared.store.as_ref())?;
         let newest = shared.store.extent(TimeRange::ALL)?.map(|(_, last, _)| last);
         let clock_watch = Watch::start(shared.clock.now(), newest);
         let (book, writer) = (RwLock::new(book), Some(writer));
-        let mut ledger = Ledger { shared, book, keys, clock_watch, writer, interrupted: 0, _lock: lock };
+        let interrupted = 0;
+        let mut ledger =
+            Ledger { shared, book, keys, people, clock_watch, writer, interrupted, _lock: lock };
         ledger.finish_erasures()?;
         ledger.interrupted = ledger.end_open_calls()?;
         report.interrupted = ledger.interrupted;
@@ -183,6 +188,10 @@ impl Ledger {
 
     pub(crate) fn key_state(&self) -> &Keys {
         &self.keys
+    }
+
+    pub(crate) fn people(&self) -> &People {
+        &self.people
     }
 
     /// Records events and waits until they are durable and visible to every query. The outcomes are

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 use tollbook_ledger::{
-    DataDir, Durability, Erased, ErasureOrder, LedgerError, NewKey, Outcome, Settlement, journal,
+    By, DataDir, Durability, Erased, ErasureOrder, LedgerError, NewKey, Outcome, Settlement, journal,
 };
 use tollbook_store::{ControlStore, Dimension, EventStore, Filter, Interval, UsageQuery, View, Zone};
 use tollbook_types::{Attribution, Digest, Event, Meter, Meters, OpenCall, Role, TimeRange};
@@ -87,7 +87,7 @@ fn filled(dir: &Path) -> Books {
     ledger.open_call(open_call(named("in-flight"))).unwrap();
     let binding = Attribution { user: Some(NAME.into()), ..Attribution::default() };
     let key = NewKey { name: format!("{NAME}'s key"), roles: vec![Role::Gateway], binding, expires_at: None };
-    ledger.create_key(key).unwrap();
+    ledger.create_key(&By::local(), key).unwrap();
     ledger.flush().unwrap();
     books
 }
