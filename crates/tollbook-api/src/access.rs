@@ -1,16 +1,20 @@
 //! Who asks, and whether they may.
 
+use crate::backoff::Attempt;
 use crate::code::Code;
 use crate::problem::Problem;
+use crate::routes::RequestId;
+use crate::session;
 use crate::shared::Shared;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, header};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use tollbook_ledger::{Actor, By, keys};
 use tollbook_store::{Dimension, Filter};
-use tollbook_types::{Attribution, Key, Role};
+use tollbook_types::{Attribution, Key, Role, Timestamp};
 
 /// Headers that a key may come in, beside `authorization: Bearer`.
 const KEY_HEADERS: [&str; 2] = ["x-tollbook-key", "x-api-key"];
@@ -55,7 +59,15 @@ impl Access {
     pub fn refusals(self) -> &'static [Code] {
         match self {
             Access::Anyone => &[],
-            _ => &[Code::TwoKeys, Code::KeyMissing, Code::InvalidKey, Code::Forbidden],
+            _ => &[
+                Code::TwoKeys,
+                Code::KeyMissing,
+                Code::InvalidKey,
+                Code::SessionEnded,
+                Code::CsrfInvalid,
+                Code::Forbidden,
+                Code::TooManyAttempts,
+            ],
         }
     }
 }
@@ -99,31 +111,81 @@ impl Scope {
     }
 }
 
-/// Lets a request through to its route, or refuses it.
+/// Where a request comes from. Every request has one of these among its extensions.
+#[derive(Clone, Debug)]
+pub struct Whence {
+    /// The request's id.
+    pub request_id: Option<String>,
+    /// The address at the other end of the connection.
+    pub address: Option<IpAddr>,
+}
+
+impl Whence {
+    fn of(request: &Request) -> Whence {
+        let extensions = request.extensions();
+        Whence {
+            request_id: extensions.get::<RequestId>().map(|id| id.0.clone()),
+            address: extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip()),
+        }
+    }
+
+    /// The address in words.
+    pub fn from(&self) -> Option<String> {
+        self.address.map(|address| address.to_string())
+    }
+}
+
+/// The session that a request came with, among its extensions.
+#[derive(Clone)]
+pub struct Session {
+    /// Its text.
+    pub text: String,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+}
+
+/// Lets a request through to its route, or refuses it. What is let through knows its [`Caller`], its
+/// [`Session`] if it came with one, and for the audit log [`By`] whom it is.
 pub async fn gate(
     State((shared, access)): State<(Arc<Shared>, Access)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match admit(&shared, access, &request) {
-        Ok(caller) => {
-            if let Some(caller) = caller {
-                request.extensions_mut().insert(caller);
+    let whence = Whence::of(&request);
+    match admit(&shared, access, &request, &whence) {
+        Ok(admitted) => {
+            let extensions = request.extensions_mut();
+            if let Some((caller, session)) = admitted {
+                let actor = Actor::of(&caller.0);
+                let (request_id, from) = (whence.request_id.clone(), whence.from());
+                extensions.insert(By { actor, request_id, from });
+                extensions.insert(caller);
+                if let Some(session) = session {
+                    extensions.insert(session);
+                }
             }
+            extensions.insert(whence);
             next.run(request).await
         }
         Err(problem) => problem.into_response(),
     }
 }
 
-fn admit(shared: &Shared, access: Access, request: &Request) -> Result<Option<Caller>, Problem> {
+type Admitted = Option<(Caller, Option<Session>)>;
+
+fn admit(
+    shared: &Arc<Shared>,
+    access: Access,
+    request: &Request,
+    whence: &Whence,
+) -> Result<Admitted, Problem> {
     match access {
         // A good key may be there; a bad one does no harm.
-        Access::Anyone => return Ok(caller(shared, request.headers()).ok().flatten()),
+        Access::Anyone => return Ok(caller(shared, request, whence).ok().flatten()),
         Access::Metrics if shared.options.open_metrics && is_local(request) => return Ok(None),
         Access::Metrics | Access::Roles(_) => {}
     }
-    let Some(caller) = caller(shared, request.headers())? else {
+    let Some((caller, session)) = caller(shared, request, whence)? else {
         let detail = "a key is needed: send it as `authorization: Bearer tb_…`";
         return Err(Problem::new(Code::KeyMissing, detail));
     };
@@ -133,19 +195,23 @@ fn admit(shared: &Shared, access: Access, request: &Request) -> Result<Option<Ca
         let detail = format!("this needs a key with the role {}", names.join(" or "));
         return Err(Problem::new(Code::Forbidden, detail));
     }
-    Ok(Some(caller))
+    Ok(Some((caller, session)))
 }
 
 fn is_local(request: &Request) -> bool {
     request.extensions().get::<ConnectInfo<SocketAddr>>().is_some_and(|peer| peer.0.ip().is_loopback())
 }
 
-/// The key that was presented, if one was.
-fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
-    let invalid = || {
-        let detail = "the key is not known, has been revoked, or has expired";
-        Problem::new(Code::InvalidKey, detail)
-    };
+/// Who asks: by a key if one was sent, else by a session.
+fn caller(shared: &Arc<Shared>, request: &Request, whence: &Whence) -> Result<Admitted, Problem> {
+    match presented(request.headers())? {
+        Some(text) => Ok(Some((Caller(key_of(shared, text, whence.address)?), None))),
+        None => by_session(shared, request),
+    }
+}
+
+/// The key's text that was sent, if one was.
+fn presented(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut presented: Option<&str> = None;
     let bearers = headers.get_all(header::AUTHORIZATION).iter().map(|value| {
         let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
@@ -162,7 +228,62 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Option<Caller>, Proble
         }
         presented = Some(text);
     }
-    let Some(text) = presented else { return Ok(None) };
-    let key = shared.ledger.keys().find(text, shared.clock.now());
-    key.map(|key| Some(Caller(key))).ok_or_else(invalid)
+    Ok(presented)
+}
+
+/// The key with this text; who fails too often has to wait.
+pub fn key_of(shared: &Shared, text: &str, address: Option<IpAddr>) -> Result<Arc<Key>, Problem> {
+    let now = shared.clock.now();
+    let found = shared.ledger.keys().find(text, now);
+    if keys::is_made(text)
+        && let Some(key) = found
+    {
+        return Ok(key);
+    }
+    let attempt = Attempt::new(address, text);
+    if let Some(seconds) = shared.backoff.wait_s(attempt, now) {
+        return Err(Problem::too_many_attempts(seconds));
+    }
+    match found {
+        Some(key) => {
+            shared.backoff.opened(attempt, now);
+            Ok(key)
+        }
+        None => {
+            shared.backoff.failed(attempt, now);
+            Err(invalid())
+        }
+    }
+}
+
+fn invalid() -> Problem {
+    Problem::new(Code::InvalidKey, "the key is not known, has been revoked, or has expired")
+}
+
+fn by_session(shared: &Arc<Shared>, request: &Request) -> Result<Admitted, Problem> {
+    let (headers, uri) = (request.headers(), request.uri());
+    let Some(text) = session::cookie(headers) else { return Ok(None) };
+    let Some(signed_in) = shared.ledger.session(text) else {
+        return Err(Problem::new(Code::SessionEnded, "the session has ended; sign in again"));
+    };
+    if !request.method().is_safe() {
+        session::check_csrf(text, headers, uri)?;
+    } else if headers.contains_key(header::UPGRADE) {
+        // A socket can be opened from any page, and what comes through it can be read there.
+        session::check_origin(headers, uri)?;
+    }
+    if signed_in.is_due {
+        note(shared.clone(), text.to_owned());
+    }
+    let session = Session { text: text.to_owned(), expires_at: signed_in.expires_at };
+    Ok(Some((Caller(signed_in.key), Some(session))))
+}
+
+/// Has it written down, beside the request, that a session is in use.
+fn note(shared: Arc<Shared>, text: String) {
+    tokio::spawn(async move {
+        if let Err(problem) = shared.write(move |ledger| Ok(ledger.note_session(&text)?)).await {
+            tracing::warn!("a session's use could not be written down: {}", problem.code.name());
+        }
+    });
 }

@@ -18,7 +18,7 @@ use axum::{Extension, Json};
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 use std::sync::Arc;
-use tollbook_ledger::NewKey;
+use tollbook_ledger::{By, NewKey};
 use tollbook_types::{Attribution, Key, Timestamp};
 use utoipa::ToSchema;
 
@@ -76,6 +76,7 @@ struct Keys {
 pub async fn create(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
+    Extension(by): Extension<By>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -88,7 +89,7 @@ pub async fn create(
         .write(move |ledger| {
             let new = read(&body::decode(encoding, bytes)?, now)?;
             commands.once(ledger, asked, now, || {
-                let (key, text) = ledger.create_key(new)?;
+                let (key, text) = ledger.create_key(&by, new)?;
                 let id = key.id.clone();
                 Ok(((key, text), id))
             })
@@ -125,9 +126,10 @@ pub async fn list(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 /// Ends a key: on return it opens nothing any more.
 pub async fn revoke(
     State(shared): State<Arc<Shared>>,
+    Extension(by): Extension<By>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let found = shared.write(move |ledger| Ok(ledger.revoke_key(&id)?)).await?;
+    let found = shared.write(move |ledger| Ok(ledger.revoke_key(&by, &id)?)).await?;
     found.map(|_| StatusCode::NO_CONTENT).ok_or_else(|| Problem::not_found("there is no such key"))
 }
 
@@ -135,6 +137,7 @@ pub async fn revoke(
 pub async fn rotate(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
+    Extension(by): Extension<By>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -145,7 +148,7 @@ pub async fn rotate(
         .write(move |ledger| {
             commands.once(ledger, asked, now, || {
                 let none = || Problem::not_found("there is no such key, or it was revoked");
-                Ok((ledger.rotate_key(&id)?.ok_or_else(none)?, id))
+                Ok((ledger.rotate_key(&by, &id)?.ok_or_else(none)?, id))
             })
         })
         .await?;

@@ -6,6 +6,8 @@
 
 mod access;
 mod admit;
+mod audit;
+mod backoff;
 mod body;
 mod budgets;
 mod calls;
@@ -19,6 +21,7 @@ mod idempotency;
 mod keys;
 mod lines;
 pub mod live;
+mod members;
 pub mod metrics;
 mod object;
 mod openapi;
@@ -30,6 +33,7 @@ mod problem;
 pub mod question;
 mod routes;
 mod seeds;
+mod session;
 mod shared;
 mod usage;
 pub mod wire;
@@ -57,6 +61,8 @@ pub struct Options {
     pub seeds_metrics: bool,
     /// The zone of days and buckets, where a request names none.
     pub zone: NamedZone,
+    /// Browsers send a session's cookie over TLS only.
+    pub secure_cookies: bool,
 }
 
 /// The API over a ledger.

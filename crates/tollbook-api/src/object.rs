@@ -39,6 +39,11 @@ impl Object {
         }
     }
 
+    /// Whether a member is there, and be it null.
+    pub fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
     /// Takes out a text; absent and null are the same.
     pub fn text(&mut self, name: &str) -> Option<String> {
         match self.members.remove(name)? {

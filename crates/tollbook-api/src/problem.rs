@@ -69,6 +69,12 @@ impl Problem {
         Problem::new(Code::NotFound, detail)
     }
 
+    /// Somebody has failed too often to prove who they are.
+    pub fn too_many_attempts(wait_s: u32) -> Problem {
+        let detail = "too many failures from this address, or with this key; wait before the next try";
+        Problem { retry_after_s: Some(wait_s), ..Problem::new(Code::TooManyAttempts, detail) }
+    }
+
     /// A failure of ours. What happened stands in the log, not in the answer.
     pub fn internal() -> Problem {
         let detail = "something failed here; the log has more under the request's id";

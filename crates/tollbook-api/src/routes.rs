@@ -7,7 +7,8 @@ use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::{
-    admit, budgets, calls, events, keys, live, metrics, openapi, otlp, privacy, probes, seeds, usage,
+    admit, audit, budgets, calls, events, keys, live, members, metrics, openapi, otlp, privacy, probes, seeds,
+    session, usage,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -23,6 +24,10 @@ use std::sync::Arc;
 const REQUEST_ID: &str = "x-request-id";
 /// A longer id of the caller's own is not taken over.
 const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// A request's id, among its extensions.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
 
 /// A route as others see it.
 #[derive(Clone, Debug)]
@@ -51,6 +56,9 @@ fn all() -> Vec<Route> {
         usage::routes,
         keys::routes,
         privacy::routes,
+        members::routes,
+        session::routes,
+        audit::routes,
         probes::routes,
         metrics::routes,
         live::routes,
@@ -109,10 +117,11 @@ pub fn router(shared: Arc<Shared>) -> Router {
 }
 
 /// Gives a request its id, keeps a panic from its neighbours, writes problems out, and counts.
-async fn surround(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+async fn surround(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
     let id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(id.clone()));
     // On a task of its own: a panic ends only that, and what is being written is written to its end
     // even when the caller leaves.
     let mut response = match tokio::spawn(next.run(request)).await {

@@ -1,6 +1,7 @@
 //! What every handler has at hand, and the bounded way to threads that may wait.
 
 use crate::Options;
+use crate::backoff::Backoff;
 use crate::code::Code;
 use crate::feed::Reader;
 use crate::idempotency::Commands;
@@ -48,6 +49,8 @@ pub struct Shared {
     pub hub: Arc<Hub>,
     /// Streams on their way.
     pub flights: Option<Arc<dyn Flights>>,
+    /// Who failed to prove who they are.
+    pub backoff: Backoff,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
     streams: Arc<Semaphore>,
@@ -68,6 +71,7 @@ impl Shared {
             hub: Arc::default(),
             flights: None,
             options,
+            backoff: Backoff::default(),
             reads: Arc::new(Semaphore::new(READS_MAX)),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),

@@ -19,6 +19,7 @@ pub const RESERVED: &[&str] = &[
     "assets",
     "token-usage",
     "admin",
+    "welcome",
 ];
 
 /// The first `api-version` of Azure that knows `stream_options`.

@@ -9,12 +9,15 @@
 use crate::error::LedgerError;
 use crate::keys::new_id;
 use crate::ledger::Ledger;
+use crate::members::ID_START as MEMBER_START;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tollbook_store::Store;
-use tollbook_types::{TimeRange, Timestamp};
+use tollbook_types::{Key, TimeRange, Timestamp};
 
+/// The key of whoever may read the data directory, which the server makes for itself.
+const LOCAL_KEY: &str = "key_local";
 /// Where the documents are.
 const DOCUMENTS: &str = "audit/";
 /// What a record's id begins with.
@@ -51,14 +54,19 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// A member.
-    pub fn member(id: &str) -> Actor {
-        Actor { kind: ActorKind::Member, id: Some(id.to_owned()) }
+    /// Whoever acts with this key, or as it.
+    pub fn of(key: &Key) -> Actor {
+        let kind = match key.id.as_str() {
+            LOCAL_KEY => return By::local().actor,
+            id if id.starts_with(MEMBER_START) => ActorKind::Member,
+            _ => ActorKind::Key,
+        };
+        Actor { kind, id: Some(key.id.clone()) }
     }
 
-    /// Whoever has a key.
-    pub fn key(id: &str) -> Actor {
-        Actor { kind: ActorKind::Key, id: Some(id.to_owned()) }
+    /// A member.
+    pub(crate) fn member(id: &str) -> Actor {
+        Actor { kind: ActorKind::Member, id: Some(id.to_owned()) }
     }
 
     /// Whether it is meant by this word: its id or its kind.

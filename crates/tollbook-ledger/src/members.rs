@@ -14,7 +14,7 @@ use tollbook_types::{Digest, Eraser, Erasures, Key, Link, Member, Role, Timestam
 /// Where the documents are.
 const DOCUMENTS: &str = "member/";
 /// What an id begins with.
-const ID_START: &str = "mem_";
+pub(crate) const ID_START: &str = "mem_";
 /// The member as whom whoever starts the server signs in.
 const LOCAL_ID: &str = "mem_local";
 /// How long a sign-in link is good: long enough to hand it over, too short to be found later.
@@ -175,9 +175,13 @@ impl Ledger {
 
     /// Uses a sign-in link up, and begins a session for its member: the session's text, and what it
     /// acts as. `None` when the link is not known, was used, or has ended. Of two who come with the
-    /// same link at once, one gets in. `by` needs to know whence the request comes; who it is, the
-    /// link says.
-    pub fn redeem_link(&self, by: &By, text: &str) -> Result<Option<(String, Key)>, LedgerError> {
+    /// same link at once, one gets in.
+    pub fn redeem_link(
+        &self,
+        request_id: Option<String>,
+        from: Option<String>,
+        text: &str,
+    ) -> Result<Option<(String, Key)>, LedgerError> {
         let hash = Digest::of(text.as_bytes());
         let now = self.shared().clock.now();
         let _changing = self.people().change();
@@ -185,7 +189,7 @@ impl Ledger {
         let members = self.people().list();
         let found = members.iter().find(|m| m.removed_at.is_none() && m.link.as_ref().is_some_and(is_it));
         let Some(known) = found else { return Ok(None) };
-        let by = By { actor: Actor::member(&known.id), ..by.clone() };
+        let by = By { actor: Actor::member(&known.id), request_id, from };
         self.write_member(&by, Act::new("member.sign_in"), &Member { link: None, ..(**known).clone() })?;
         let key = known.as_key();
         Ok(Some((self.begin_session_locked(&key, true, now)?, key)))

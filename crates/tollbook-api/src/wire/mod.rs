@@ -5,17 +5,22 @@
 //! decimal text, absent is `null`, members are only ever added.
 
 mod budget;
+mod audit;
 mod call;
 mod explain;
 mod key;
 mod person;
+mod member;
 mod quantity;
 mod report;
 pub mod schema;
 
 pub use budget::{BudgetView, NewBudgetView, StandingView};
+pub use audit::AuditView;
 pub use call::CallView;
 pub use explain::{Check, Explanation, LegView, explain};
 pub use key::{KeyView, NewKeyView};
 pub use person::{ErasedView, ErasureView, HeldView, NewErasureView, OpenCallView};
 pub use report::{MeasuresView, ReportView, has_amount};
+pub use member::{LinkView, MemberView, NewMemberView, SessionView, SignInView};
+pub use report::{ReportView, has_amount};

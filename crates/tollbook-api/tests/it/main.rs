@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // These are tests throughout.
 
 mod budgets;
+mod audit;
 mod cloudevents;
 mod contract;
 mod document;
@@ -17,3 +18,4 @@ mod probes;
 mod queries;
 mod rig;
 mod seeds;
+mod session;

@@ -1,10 +1,14 @@
 //! Who may use which route: every role at every route, and what is not a route.
 
-use crate::rig::{Rig, event, request};
-use crate::{budgets, document, events, keys, live, otlp, privacy, probes, queries, seeds};
+use crate::rig::{Rig, bound, event, request};
+use crate::session::Signed;
+use crate::{
+    audit, budgets, document, events, keys, live, otlp, privacy, probes, queries, seeds, session,
+};
 use axum::body::Body;
 use http::Method;
-use tollbook_api::Api;
+use tollbook_api::{Access, Api};
+use tollbook_types::Role;
 
 /// A method and path, and the statuses of no key, admin, member, gateway, ingest, viewer.
 pub type Row = (&'static str, &'static str, [u16; 6]);
@@ -22,6 +26,8 @@ fn rows() -> Vec<Row> {
         live::ROWS,
         document::ROWS,
         seeds::ROWS,
+        session::ROWS,
+        audit::ROWS,
     ]
     .concat()
 }
@@ -41,7 +47,8 @@ fn every_role_at_every_route() {
             let body = if *path == "/api/v1/events" { "[]" } else { "{}" };
             let answer = rig.call(method.clone(), &path.replace("{id}", "theirs"), key, body);
             assert_eq!(answer.status.as_u16(), *status, "{method} {path} by {key:?}: {}", answer.text());
-            if *status >= 400 {
+            // People with a link see a page, whatever becomes of it.
+            if *status >= 400 && *path != "/welcome" {
                 assert_eq!(answer.headers["content-type"], "application/problem+json");
                 assert_eq!(answer.json()["status"], *status);
             }
@@ -49,6 +56,86 @@ fn every_role_at_every_route() {
         }
     }
     assert_eq!(rows.len(), Api::routes().len(), "a row without a route");
+}
+
+/// Roles that members have, with their places in a row.
+const MEMBERS: [(Role, usize); 3] = [(Role::Admin, 1), (Role::Member, 2), (Role::Viewer, 5)];
+
+#[test]
+fn a_session_may_what_a_key_of_its_role_may_if_it_says_its_token() {
+    let rig = Rig::new();
+    assert_eq!(rig.ingest(event("theirs", r#","user":"bob""#)).status, 200);
+    for (method, path, wanted) in rows() {
+        let method: Method = method.parse().unwrap();
+        let listed = Api::routes();
+        let access =
+            listed.iter().find(|listed| listed.method == method && listed.path == path).unwrap().access;
+        let target = path.replace("{id}", "theirs");
+        let body = if path == "/api/v1/events" { "[]" } else { "{}" };
+        for (role, place) in MEMBERS {
+            let session = Signed::new(&rig, role, None);
+            let answer = session.send(&rig, method.clone(), &target, &session.token(&rig), body);
+            assert_eq!(
+                answer.status.as_u16(),
+                wanted[place],
+                "{method} {path} by {role:?}: {}",
+                answer.text()
+            );
+            if method.is_safe() || access == Access::Anyone {
+                continue;
+            }
+            let session = Signed::new(&rig, role, None);
+            for token in [&[][..], &[("x-tollbook-csrf", "0".repeat(32))]] {
+                let answer = session.send(&rig, method.clone(), &target, token, body);
+                assert_eq!(
+                    answer.verdict(),
+                    "403 csrf_invalid",
+                    "{method} {path} by {role:?} without a token"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_of_others_shows_through_any_route() {
+    let rig = Rig::new();
+    let theirs = r#","user":"bob-marker","project":"secret-marker","tags":{"team":"ops-marker"}"#;
+    assert_eq!(rig.ingest(event("theirs-marker", theirs)).status, 200);
+    assert_eq!(rig.ingest(event("mine", r#","user":"ann","project":"web""#)).status, 200);
+    let bound_viewer = rig.key(&[Role::Viewer], bound(|binding| binding.project = Some("web".into())));
+    let session = Signed::new(&rig, Role::Viewer, Some("web"));
+    for listed in Api::routes() {
+        if listed.method != Method::GET {
+            continue;
+        }
+        let is_call = listed.path.starts_with("/api/v1/calls/");
+        let target = |id: &str| listed.path.replace("{id}", id);
+        let others = [
+            rig.get(&target("theirs-marker"), &rig.keys.member),
+            rig.get(&target("theirs-marker"), &bound_viewer),
+            session.send(&rig, Method::GET, &target("theirs-marker"), &[], ""),
+        ];
+        let none = rig.get(&target("no-such-call"), &rig.keys.member);
+        for answer in others {
+            assert!(!answer.text().contains("marker"), "{}: {}", listed.path, answer.text());
+            if is_call {
+                assert_eq!(
+                    (answer.verdict(), answer.json()["detail"].clone()),
+                    (none.verdict(), none.json()["detail"].clone()),
+                    "{}",
+                    listed.path
+                );
+            }
+        }
+        if is_call {
+            assert_eq!(rig.get(&target("mine"), &bound_viewer).status, 200, "{}", listed.path);
+        }
+    }
+    for key in [&rig.keys.member, &bound_viewer] {
+        assert_eq!(rig.get("/api/v1/calls", key).json()["data"].as_array().unwrap().len(), 1);
+        assert_eq!(rig.get("/api/v1/usage?from=30d", key).json()["total"]["calls"], 1);
+    }
 }
 
 #[test]

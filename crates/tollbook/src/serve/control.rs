@@ -65,6 +65,7 @@ impl ControlPlane {
             open_metrics: config.open_metrics.value,
             seeds_metrics: config.seeds_metrics,
             zone: config.time_zone.value.clone(),
+            secure_cookies: config.tls_cert.is_some(),
         };
         let api = Api::new(ledger.clone(), clock, options).map_err(failed)?;
         let api = api.with_figures(figures::of(counters.clone())).with_flights(flights::of(flights.clone()));
