@@ -7,8 +7,8 @@
 //! know SQL, HTTP or a provider's bytes.
 
 mod append;
-pub mod budgets;
 mod audit;
+pub mod budgets;
 mod check;
 mod correct;
 mod dir;

@@ -33,6 +33,11 @@ impl Client {
         Client { patience, ..self }
     }
 
+    /// The server's own address.
+    pub fn url(&self) -> &str {
+        &self.0.url
+    }
+
     /// Asks the server; what it answers is `None` where it has nothing to say. A refusal is a failure.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Option<Value>, Failure> {
         let failed = |what: &str| Failure::new(format!("the server at {} {what}", self.told.url));

@@ -29,7 +29,6 @@ pub struct AuditView {
     /// On which one.
     pub target_id: Option<String>,
     /// What else is worth knowing.
-    #[schema(value_type = BTreeMap<String, Object>)]
     pub told: BTreeMap<String, Value>,
     /// The request's id.
     pub request_id: Option<String>,

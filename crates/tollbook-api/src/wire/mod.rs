@@ -4,8 +4,8 @@
 //! file, so that every way out (command line, HTTP) says the same in the same words. Money is
 //! decimal text, absent is `null`, members are only ever added.
 
-mod budget;
 mod audit;
+mod budget;
 mod call;
 mod explain;
 mod key;
@@ -15,8 +15,8 @@ mod quantity;
 mod report;
 pub mod schema;
 
-pub use budget::{BudgetView, NewBudgetView, StandingView};
 pub use audit::AuditView;
+pub use budget::{BudgetView, NewBudgetView, StandingView};
 pub use call::CallView;
 pub use explain::{Check, Explanation, LegView, explain};
 pub use key::{KeyView, NewKeyView};

@@ -1,8 +1,8 @@
 //! What the API promises, as tests: a real router over a real ledger on disk.
 #![allow(clippy::unwrap_used)] // These are tests throughout.
 
-mod budgets;
 mod audit;
+mod budgets;
 mod cloudevents;
 mod contract;
 mod document;

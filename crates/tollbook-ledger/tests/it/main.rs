@@ -12,6 +12,7 @@ mod following;
 mod full_disk;
 mod keys;
 mod kill;
+mod members;
 mod open_calls;
 mod outcomes;
 mod power;

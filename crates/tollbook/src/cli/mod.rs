@@ -3,11 +3,13 @@
 mod args;
 mod key;
 mod person;
+mod member;
 mod price;
 
 pub use args::{CallIdArgs, FilterArgs, RangeArgs, ViewArgs, ViewKind};
 pub use key::{KeyCommand, KeyCreateArgs};
 pub use person::{EraseArgs, HeldArgs};
+pub use member::{AuditArgs, MemberAddArgs, MemberCommand};
 pub use price::{CalcArgs, PriceCommand, QuantityArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -88,6 +90,11 @@ pub enum Command {
     /// Make keys, list them, end them
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Add people who sign in, list them, make links for them
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// Who did what: keys, members, corrections, what was taken out
+    Audit(AuditArgs),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

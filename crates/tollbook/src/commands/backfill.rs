@@ -9,7 +9,7 @@ use crate::out::Out;
 use crate::out::number::count;
 use crate::{filter, open, prices};
 use serde_json::json;
-use tollbook_ledger::Backfill;
+use tollbook_ledger::{Act, Backfill, By};
 use tollbook_store::Store;
 use tollbook_types::Clock;
 
@@ -27,6 +27,7 @@ pub fn run(args: &BackfillArgs, config: &Config, out: &mut Out) -> Result<Exit, 
     }
     let ledger = open::write(config, out)?;
     let plan = plan(&**ledger.store())?;
+    ledger.audit(&By::local(), Act::new("calls.backfill"))?;
     let applied = ledger.backfill(&plan)?;
     ledger.close()?;
     print(&plan, Some(applied), out)?;

@@ -1,40 +1,31 @@
 //! `tollbook key …`: through the running server where there is one, else in the books themselves.
 
+use super::holder::{self, Holder, answer, is_id};
 use crate::cli::{KeyCommand, KeyCreateArgs};
-use crate::client::Client;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
-use crate::open;
 use crate::out::Out;
 use crate::out::table::{Cell, Column, Table};
 use crate::wire::KeyView;
 use serde_json::{Map, Value, json};
 use tollbook_api::question;
-use tollbook_ledger::{By, Ledger, LedgerError, NewKey};
+use tollbook_ledger::{By, NewKey};
 use tollbook_types::{Attribution, parse_instant};
-
-/// Who holds the keys.
-enum Holder {
-    /// Nobody runs: this process, for the moment.
-    Books(Box<Ledger>),
-    /// A running server.
-    Server(Client),
-}
 
 pub fn run(command: &KeyCommand, config: &Config, out: &mut Out) -> Result<Exit, Failure> {
     match command {
         KeyCommand::Create(args) => {
             let new = new_key(args)?;
-            let key = with_holder(config, out, |holder| holder.create(&new))?;
+            let key = holder::with(config, out, |holder| create(holder, &new))?;
             shown(&key, out)?;
         }
         KeyCommand::List => {
-            let keys = with_holder(config, out, Holder::list)?;
-            list(&keys, out)?;
+            let found = holder::with(config, out, keys)?;
+            list(&found, out)?;
         }
         KeyCommand::Revoke(args) => {
             check_id(&args.id)?;
-            with_holder(config, out, |holder| holder.revoke(&args.id))?;
+            holder::with(config, out, |holder| revoke(holder, &args.id))?;
             if out.json {
                 out.json(&json!({"id": args.id, "revoked": true}))?;
             }
@@ -42,72 +33,47 @@ pub fn run(command: &KeyCommand, config: &Config, out: &mut Out) -> Result<Exit,
         }
         KeyCommand::Rotate(args) => {
             check_id(&args.id)?;
-            let key = with_holder(config, out, |holder| holder.rotate(&args.id))?;
+            let key = holder::with(config, out, |holder| rotate(holder, &args.id))?;
             shown(&key, out)?;
         }
     }
     Ok(Exit::Ok)
 }
 
-fn with_holder<T>(
-    config: &Config,
-    out: &mut Out,
-    work: impl FnOnce(&Holder) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let dir = open::dir(config);
-    let holder = match dir.lock() {
-        Ok(lock) => Holder::Books(Box::new(open::open_locked(config, lock, out)?)),
-        Err(locked @ LedgerError::Locked { .. }) => match Client::find(dir.path()) {
-            Some(client) => Holder::Server(client),
-            None => return Err(locked.into()),
-        },
-        Err(error) => return Err(error.into()),
-    };
-    let result = work(&holder);
-    if let Holder::Books(ledger) = holder {
-        ledger.close()?;
+fn create(holder: &Holder, new: &NewKey) -> Result<KeyView, Failure> {
+    match holder {
+        Holder::Books(ledger) => {
+            let (key, text) = ledger.create_key(&By::local(), new.clone())?;
+            Ok(KeyView::shown_once(&key, text))
+        }
+        Holder::Server(client) => answer(client.ask("POST", "/api/v1/keys", Some(&as_asked(new)?))?),
     }
-    result
 }
 
-impl Holder {
-    fn create(&self, new: &NewKey) -> Result<KeyView, Failure> {
-        match self {
-            Holder::Books(ledger) => {
-                let (key, text) = ledger.create_key(&By::local(), new.clone())?;
-                Ok(KeyView::shown_once(&key, text))
-            }
-            Holder::Server(client) => answer(client.ask("POST", "/api/v1/keys", Some(&as_asked(new)?))?),
+fn keys(holder: &Holder) -> Result<Vec<KeyView>, Failure> {
+    match holder {
+        Holder::Books(ledger) => Ok(ledger.keys().list().map(|key| KeyView::of(key)).collect()),
+        Holder::Server(client) => {
+            let page = client.ask("GET", "/api/v1/keys", None)?;
+            answer(page.map(|mut page| page["data"].take()))
         }
     }
+}
 
-    fn list(&self) -> Result<Vec<KeyView>, Failure> {
-        match self {
-            Holder::Books(ledger) => Ok(ledger.keys().list().map(|key| KeyView::of(key)).collect()),
-            Holder::Server(client) => {
-                let page = client.ask("GET", "/api/v1/keys", None)?;
-                answer(page.map(|mut page| page["data"].take()))
-            }
-        }
+fn revoke(holder: &Holder, id: &str) -> Result<(), Failure> {
+    match holder {
+        Holder::Books(ledger) => ledger.revoke_key(&By::local(), id)?.map(drop).ok_or_else(unknown),
+        Holder::Server(client) => client.ask("DELETE", &format!("/api/v1/keys/{id}"), None).map(drop),
     }
+}
 
-    fn revoke(&self, id: &str) -> Result<(), Failure> {
-        match self {
-            Holder::Books(ledger) => ledger.revoke_key(&By::local(), id)?.map(drop).ok_or_else(unknown),
-            Holder::Server(client) => client.ask("DELETE", &format!("/api/v1/keys/{id}"), None).map(drop),
+fn rotate(holder: &Holder, id: &str) -> Result<KeyView, Failure> {
+    match holder {
+        Holder::Books(ledger) => {
+            let (key, text) = ledger.rotate_key(&By::local(), id)?.ok_or_else(unknown)?;
+            Ok(KeyView::shown_once(&key, text))
         }
-    }
-
-    fn rotate(&self, id: &str) -> Result<KeyView, Failure> {
-        match self {
-            Holder::Books(ledger) => {
-                let (key, text) = ledger.rotate_key(&By::local(), id)?.ok_or_else(unknown)?;
-                Ok(KeyView::shown_once(&key, text))
-            }
-            Holder::Server(client) => {
-                answer(client.ask("POST", &format!("/api/v1/keys/{id}/rotate"), None)?)
-            }
-        }
+        Holder::Server(client) => answer(client.ask("POST", &format!("/api/v1/keys/{id}/rotate"), None)?),
     }
 }
 
@@ -115,14 +81,9 @@ fn unknown() -> Failure {
     Failure::new("there is no such key, or it was revoked").hint("`tollbook key list` names the keys")
 }
 
-fn answer<T: serde::de::DeserializeOwned>(told: Option<Value>) -> Result<T, Failure> {
-    Ok(serde_json::from_value(told.unwrap_or_default())?)
-}
-
 /// Ids go into paths.
 fn check_id(id: &str) -> Result<(), Failure> {
-    let is_id = id.starts_with("key_") && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if is_id {
+    if is_id(id, "key_") {
         Ok(())
     } else {
         Err(Failure::usage("an id looks like key_0193…; `tollbook key list` has them"))

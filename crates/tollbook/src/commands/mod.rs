@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod audit;
 mod backfill;
 mod backup;
 mod call;
@@ -9,10 +10,12 @@ pub mod config;
 mod doctor;
 mod explain;
 mod export;
+mod holder;
 mod import;
 mod key;
 mod logs;
 mod person;
+mod member;
 mod price;
 mod rebuild;
 mod rerate;
@@ -50,6 +53,8 @@ pub fn run(command: &Command, config: &Config, out: &mut Out) -> Result<Exit, Fa
         Command::Key(command) => key::run(command, config, out),
         Command::Held(args) => person::held(args, config, out),
         Command::Erase(args) => person::erase(args, config, out),
+        Command::Member(command) => member::run(command, config, out),
+        Command::Audit(args) => audit::run(args, config, out),
         Command::Doctor => doctor::run(config, out),
         // Answered before the configuration is read.
         Command::Config(_) | Command::Completions { .. } => Ok(Exit::Ok),

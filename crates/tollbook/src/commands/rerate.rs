@@ -10,7 +10,7 @@ use crate::out::table::{Cell, Column, Table};
 use crate::{filter, open, prices};
 use serde_json::json;
 use std::collections::BTreeMap;
-use tollbook_ledger::{Difference, Rerate};
+use tollbook_ledger::{Act, By, Difference, Rerate};
 use tollbook_store::Store;
 use tollbook_types::{Clock, Money};
 
@@ -31,6 +31,8 @@ pub fn run(args: &RerateArgs, config: &Config, out: &mut Out) -> Result<Exit, Fa
     }
     let ledger = open::write(config, out)?;
     let plan = plan(&**ledger.store())?;
+    let act = Act::new("calls.rerate").on("run", plan.run.to_string());
+    ledger.audit(&By::local(), act.told("calls", plan.differences.len()))?;
     let applied = ledger.rerate(&plan)?;
     ledger.close()?;
     print(&plan, Some(applied), out)?;

@@ -8,7 +8,7 @@ use crate::out::number::dollars;
 use crate::out::text::visible;
 use crate::wire::CallView;
 use crate::{open, quantities, select};
-use tollbook_ledger::Settlement;
+use tollbook_ledger::{Act, By, Settlement};
 use tollbook_types::Money;
 
 pub fn run(args: &SettleArgs, config: &Config, out: &mut Out) -> Result<Exit, Failure> {
@@ -25,6 +25,7 @@ pub fn run(args: &SettleArgs, config: &Config, out: &mut Out) -> Result<Exit, Fa
             Settlement::Usage(told.usage.map(|usage| usage.total()).unwrap_or_default())
         }
     };
+    ledger.audit(&By::local(), Act::new("call.settle").on("call", event.id.as_str()))?;
     let state = ledger.settle(call.seq, &settlement, &args.reason)?;
     let call = ledger.store().call(call.seq)?;
     ledger.close()?;

@@ -4,11 +4,14 @@ use super::{Made, demo};
 use crate::failure::Failure;
 use crate::out::Out;
 use serde_json::json;
+use tollbook_ledger::LINK_MINUTES;
 
 /// What is known then.
 pub struct Banner<'a> {
     /// The server's own address.
     pub url: &'a str,
+    /// Where whoever started it signs in, once.
+    pub sign_in: Option<String>,
     /// Keys that were just made.
     pub keys: Option<&'a Made>,
     /// Whether the demo provider runs.
@@ -24,6 +27,7 @@ impl Banner<'_> {
             out.json_line(&json!({
                 "url": self.url,
                 "ingest_url": format!("{}/api/v1/events", self.url),
+                "sign_in_url": self.sign_in,
                 "upstreams": self.upstreams,
                 "admin_key": self.keys.and_then(|made| made.admin.as_deref()),
                 "key": self.keys.map(|made| made.first.as_str()),
@@ -35,6 +39,9 @@ impl Banner<'_> {
         out.line("")?;
         out.line(&format!("  gateway   {url}/openai/v1   {url}/anthropic   …"))?;
         out.line(&format!("  ingest    {url}/api/v1/events"))?;
+        if let Some(sign_in) = &self.sign_in {
+            out.line(&format!("  sign in   {sign_in}   (once, {LINK_MINUTES} minutes)"))?;
+        }
         out.line("")?;
         match self.keys {
             Some(made) => {

@@ -21,6 +21,7 @@ use crate::config::{Config, env, value};
 use crate::failure::{Exit, Failure};
 use crate::open;
 use crate::out::Out;
+use crate::wire::LinkView;
 use admission::Budgeted;
 use banner::Banner;
 use control::ControlPlane;
@@ -30,7 +31,7 @@ use std::time::Duration;
 use tollbook_gateway::Server;
 use tollbook_ledger::budgets::BudgetError;
 use tollbook_ledger::{By, Health, Ledger, NewKey, keys};
-use tollbook_types::{Attribution, Role};
+use tollbook_types::{Attribution, Role, Timestamp};
 
 /// The shortest admin key that a person may choose.
 const ADMIN_KEY_BYTES_MIN: usize = 24;
@@ -72,7 +73,10 @@ pub fn run(args: &ServeArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
     ledger.trust_local("local", &token)?;
     let told = Told { url: url.clone(), token, pid: std::process::id() };
     let presence = Presence::announce(&config.data_dir.value, &told)?;
-    Banner { url: &url, keys: made.as_ref(), is_demo: args.demo, upstreams: names }.print(out)?;
+    // Who reads what a server on this machine prints may use its data directory, too.
+    let link = if listen.ip().is_loopback() { sign_in_link(&ledger)? } else { None };
+    let sign_in = link.map(|link| format!("{url}{}", LinkView::of(link.0, link.1).path));
+    Banner { url: &url, sign_in, keys: made.as_ref(), is_demo: args.demo, upstreams: names }.print(out)?;
     let ended = control.run(&ledger, server, grace);
     drop(presence);
     finish(ledger, ended)
@@ -122,6 +126,12 @@ fn prepare_keys(ledger: &Ledger, admin_key: Option<&str>) -> Result<Option<Made>
         None => Some(make("admin", &[Role::Admin])?),
     };
     Ok(Some(Made { admin, first: make("first", &[Role::Gateway, Role::Ingest])? }))
+}
+
+/// A one-time link for whoever starts the server, unless its member was removed.
+fn sign_in_link(ledger: &Ledger) -> Result<Option<(String, Timestamp)>, Failure> {
+    let Some(member) = ledger.local_member()? else { return Ok(None) };
+    Ok(ledger.link_member(&By::local(), &member.id)?)
 }
 
 fn admin_key() -> Result<Option<String>, Failure> {
