@@ -2,14 +2,14 @@
 
 mod args;
 mod key;
-mod person;
 mod member;
+mod person;
 mod price;
 
 pub use args::{CallIdArgs, FilterArgs, RangeArgs, ViewArgs, ViewKind};
 pub use key::{KeyCommand, KeyCreateArgs};
-pub use person::{EraseArgs, HeldArgs};
 pub use member::{AuditArgs, MemberAddArgs, MemberCommand};
+pub use person::{EraseArgs, HeldArgs};
 pub use price::{CalcArgs, PriceCommand, QuantityArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
