@@ -7,8 +7,8 @@ use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::{
-    admit, audit, budgets, calls, events, keys, live, members, metrics, openapi, otlp, privacy, probes, seeds,
-    session, usage,
+    admit, audit, budgets, calls, events, keys, live, members, metrics, openapi, otlp, privacy, probes,
+    seeds, session, usage,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};

@@ -142,8 +142,7 @@ impl Ledger {
         let clock_watch = Watch::start(shared.clock.now(), newest);
         let (book, writer) = (RwLock::new(book), Some(writer));
         let interrupted = 0;
-        let mut ledger =
-            Ledger { shared, book, keys, people, clock_watch, writer, interrupted, _lock: lock };
+        let mut ledger = Ledger { shared, book, keys, people, clock_watch, writer, interrupted, _lock: lock };
         ledger.finish_erasures()?;
         ledger.interrupted = ledger.end_open_calls()?;
         report.interrupted = ledger.interrupted;

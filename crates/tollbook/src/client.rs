@@ -35,7 +35,7 @@ impl Client {
 
     /// The server's own address.
     pub fn url(&self) -> &str {
-        &self.0.url
+        &self.told.url
     }
 
     /// Asks the server; what it answers is `None` where it has nothing to say. A refusal is a failure.

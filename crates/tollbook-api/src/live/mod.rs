@@ -12,7 +12,7 @@ mod socket;
 pub use flights::{Flights, Running};
 pub(crate) use hub::Hub;
 
-use crate::access::{Caller, READERS};
+use crate::access::{Caller, READERS, Session};
 use crate::code::Code;
 use crate::doc::{self, Doc, Tag};
 use crate::params::{Params, invalid};
@@ -54,6 +54,7 @@ pub(crate) fn routes() -> Vec<Route> {
 pub(crate) async fn watch(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
+    session: Option<Extension<Session>>,
     uri: Uri,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -76,7 +77,8 @@ pub(crate) async fn watch(
         let problem = Problem::new(Code::Busy, detail);
         return Err(Problem { retry_after_s: Some(10), ..problem });
     };
-    let watch = Watch::new(shared, caller, zone, listener, after);
+    let watch =
+        Watch::new(shared, (caller, session.map(|Extension(session)| session)), zone, listener, after);
     Ok(upgrade
         .protocols([PROTOCOL])
         .max_message_size(INCOMING_BYTES_MAX)

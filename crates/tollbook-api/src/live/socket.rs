@@ -3,7 +3,7 @@
 use super::flights::Running;
 use super::hub::{Gap, Item, Listener, Told};
 use super::message::Message;
-use crate::access::Caller;
+use crate::access::{Caller, Session};
 use crate::problem::Problem;
 use crate::question::{self, NamedZone};
 use crate::shared::Shared;
@@ -53,6 +53,8 @@ enum End {
 pub struct Watch {
     shared: Arc<Shared>,
     caller: Caller,
+    /// What the caller came with, where that was no key.
+    session: Option<Session>,
     zone: NamedZone,
     listener: Arc<Listener>,
     /// Where to go on after what the client has seen before.
@@ -71,7 +73,7 @@ impl Watch {
     /// A socket that is to be run.
     pub fn new(
         shared: Arc<Shared>,
-        caller: Caller,
+        (caller, session): (Caller, Option<Session>),
         zone: NamedZone,
         listener: Arc<Listener>,
         after: Option<Seq>,
@@ -79,6 +81,7 @@ impl Watch {
         Watch {
             shared,
             caller,
+            session,
             zone,
             listener,
             after,
@@ -141,10 +144,14 @@ impl Watch {
         }
     }
 
-    /// The key may have been revoked or replaced since, or have expired.
+    /// The key may have been revoked or replaced since, or have expired; the session may have ended.
     fn check_key(&self) -> Result<(), End> {
-        let is_good = self.shared.ledger.keys().is_good(&self.caller.0, self.shared.clock.now());
-        if is_good { Ok(()) } else { Err(End::Because(POLICY, "the key is of no use any more")) }
+        let ledger = &self.shared.ledger;
+        let is_good = match &self.session {
+            Some(session) => ledger.session(&session.text).is_some(),
+            None => ledger.keys().is_good(&self.caller.0, self.shared.clock.now()),
+        };
+        if is_good { Ok(()) } else { Err(End::Because(POLICY, "the key or session is of no use any more")) }
     }
 
     /// Sends what was recorded after a position and is in the store; then what waits goes on from there.

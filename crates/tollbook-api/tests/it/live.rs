@@ -5,7 +5,7 @@ use crate::rig::{Listening, Rig, bound, event};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tollbook_ledger::Rerate;
+use tollbook_ledger::{By, Rerate};
 use tollbook_pricing::Book;
 use tollbook_testkit::{Heard, Socket};
 use tollbook_types::{Role, TimeRange};
@@ -167,7 +167,7 @@ fn a_key_that_is_revoked_ends_its_sockets() {
     let key = rig.ledger.keys().find(&text, rig.now()).unwrap();
     let (mut ends, mut stays) = (open(&server, "", &text), open(&server, "", &rig.keys.viewer));
     ends.next("totals").unwrap();
-    rig.ledger.revoke_key(&key.id).unwrap();
+    rig.ledger.revoke_key(&By::local(), &key.id).unwrap();
     let closed = loop {
         match ends.hear().unwrap() {
             Heard::Closed(code) => break code,

@@ -2,9 +2,7 @@
 
 use crate::rig::{Rig, bound, event, request};
 use crate::session::Signed;
-use crate::{
-    audit, budgets, document, events, keys, live, otlp, privacy, probes, queries, seeds, session,
-};
+use crate::{audit, budgets, document, events, keys, live, otlp, privacy, probes, queries, seeds, session};
 use axum::body::Body;
 use http::Method;
 use tollbook_api::{Access, Api};

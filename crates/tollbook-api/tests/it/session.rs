@@ -193,7 +193,10 @@ fn a_key_beside_a_cookie_wins_and_sockets_are_not_for_other_pages() {
     let session = Signed::new(&rig, Role::Viewer, None);
     let key = ("x-tollbook-key", rig.keys.ingest.clone());
     let body = event("a", "");
-    assert_eq!(session.send(&rig, Method::POST, "/api/v1/events", &[key.clone()], &body).status, 200);
+    assert_eq!(
+        session.send(&rig, Method::POST, "/api/v1/events", std::slice::from_ref(&key), &body).status,
+        200
+    );
     assert_eq!(session.send(&rig, Method::GET, "/api/v1/calls", &[key], "").verdict(), "403 forbidden");
     let host = ("host", "127.0.0.1:4680".to_owned());
     let upgrade = ("upgrade", "websocket".to_owned());
