@@ -88,9 +88,9 @@ impl Backoff {
         let by_text = state.texts.get(&attempt.text);
         let until = by_address.into_iter().chain(by_text).map(|failures| failures.waits_until()).max()?;
         let left = until - now.as_microsecond();
-        // A clock that was set back must not lock anybody out.
-        let seconds = u32::try_from(left.div_euclid(1_000_000) + 1).unwrap_or(0).min(WAIT_SECONDS_MAX);
-        (left > 0).then_some(seconds)
+        let seconds = u32::try_from(left.div_euclid(1_000_000) + 1).unwrap_or(u32::MAX);
+        // A clock that was set back must not lock anybody out: nobody waits longer than the longest wait.
+        (left > 0 && seconds <= WAIT_SECONDS_MAX + 1).then_some(seconds.min(WAIT_SECONDS_MAX))
     }
 
     /// Remembers a failure.

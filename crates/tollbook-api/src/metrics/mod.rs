@@ -13,7 +13,7 @@ pub use family::Family;
 pub(crate) use seeds::Seeds;
 
 use crate::access::{Access, Caller};
-use crate::code;
+use crate::code::{self, Code};
 use crate::doc::{Content, Doc};
 use crate::otlp::Fate;
 use crate::probes::TAG;
@@ -45,6 +45,7 @@ pub(crate) fn routes() -> Vec<Route> {
             "The figures, in the text format.",
             [Content::text("text/plain"), Content::json::<systems::Overview>()],
         )
+        .refuses(&[Code::KeyMissing, Code::RangeTooLarge])
         .refuses(code::READ);
     vec![route(Method::GET, "/metrics", Access::Metrics, show, showing)]
 }
@@ -192,8 +193,10 @@ pub(crate) async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if wants_json(&headers) {
-        let scope = caller.map(|Extension(caller)| caller.scope()).unwrap_or_default();
-        return Ok(Json(systems::overview(&shared, &scope).await?).into_response());
+        // Figures may be open to this machine; sums by agent never are.
+        let missing = || Problem::new(Code::KeyMissing, "sums as JSON need a key");
+        let Extension(caller) = caller.ok_or_else(missing)?;
+        return Ok(Json(systems::overview(&shared, &caller.scope()).await?).into_response());
     }
     let mut families = of_ledger(&shared.ledger.status());
     families.extend(of_book(&shared.ledger.book()));

@@ -217,12 +217,14 @@ async fn read_periods(
 
 /// Whole periods up to the present one.
 fn range(interval: Interval, zone: &Zone, now: Timestamp) -> Result<TimeRange, Problem> {
-    let days = match interval {
-        Interval::Week => 12 * 7 - 6,
-        Interval::Month => 11 * 30,
-        _ => 30,
+    let today = zone.to_datetime(now).date();
+    let back = match interval {
+        Interval::Week => jiff::Span::new().weeks(11),
+        Interval::Month => jiff::Span::new().months(11),
+        _ => jiff::Span::new().days(29),
     };
-    let range = question::last_days(days, zone, now).map_err(invalid)?;
-    let from = range.from.and_then(|from| Some(interval.period()?.start(from, zone)));
+    let first = today.checked_sub(back).unwrap_or(today);
+    let from = question::day_start(first, zone).map_err(invalid)?;
+    let from = interval.period().map(|period| period.start(from, zone));
     Ok(TimeRange { from, to: None })
 }

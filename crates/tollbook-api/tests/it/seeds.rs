@@ -4,6 +4,7 @@ use crate::matrix::Row;
 use crate::rig::{Rig, event, request};
 use http::Method;
 use serde_json::{Value, json};
+use std::str::FromStr;
 
 /// Who may use its routes.
 pub const ROWS: &[Row] = &[
@@ -98,6 +99,22 @@ fn each_system_finds_its_own_shape() {
     let asks = [("accept", "application/json, */*")];
     let json = rig.send(request(Method::GET, "/metrics", &viewer, &asks, ""));
     assert_eq!(json.json(), rig.get("/api/v1/metrics/summary", &viewer).json());
+    for (now, months) in
+        [("2026-12-31T12:00:00Z", 12), ("2026-03-31T00:00:00Z", 12), ("2026-01-24T00:00:00Z", 12)]
+    {
+        let rig = Rig::new();
+        rig.clock.set(now.parse().unwrap());
+        let this = jiff::civil::Date::from_str(&now[..10]).unwrap().first_of_month();
+        for back in 0..14 {
+            let day = this.checked_sub(jiff::Span::new().months(back)).unwrap();
+            let event =
+                event(&format!("m{back}"), "").replace("2026-11-22T10:30:00Z", &format!("{day}T00:00:00Z"));
+            let sent = rig.call(Method::POST, "/api/v1/events", &rig.keys.admin, event);
+            assert_eq!(sent.status, 200, "{}", sent.text());
+        }
+        let rows = rig.get("/api/tokens/usage-by-period?period=month", &rig.keys.viewer).json();
+        assert_eq!(rows["data"].as_array().unwrap().len(), months, "{now}");
+    }
     let recent = rig.get("/api/v1/search/token-usage/recent?limit=5", &member).json();
     assert_eq!(
         recent,
