@@ -12,7 +12,7 @@ pub(crate) use calls::Calls;
 pub use family::Family;
 pub(crate) use seeds::Seeds;
 
-use crate::access::{Access, Caller};
+use crate::access::{Access, Caller, Scope};
 use crate::code::{self, Code};
 use crate::doc::{Content, Doc};
 use crate::otlp::Fate;
@@ -197,6 +197,10 @@ pub(crate) async fn show(
         let missing = || Problem::new(Code::KeyMissing, "sums as JSON need a key");
         let Extension(caller) = caller.ok_or_else(missing)?;
         return Ok(Json(systems::overview(&shared, &caller.scope()).await?).into_response());
+    }
+    if caller.is_some_and(|Extension(caller)| caller.scope() != Scope::default()) {
+        let detail = "these figures are of everybody's calls, and the key is bound to a project or user";
+        return Err(Problem::new(Code::Forbidden, detail));
     }
     let mut families = of_ledger(&shared.ledger.status());
     families.extend(of_book(&shared.ledger.book()));

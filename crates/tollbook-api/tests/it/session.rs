@@ -58,7 +58,7 @@ impl Signed {
         more: &[(&str, String)],
         body: &str,
     ) -> Answer {
-        let mut headers = vec![("cookie", self.cookie.as_str())];
+        let mut headers = vec![("cookie", self.cookie.as_str()), ("content-type", "application/json")];
         headers.extend(more.iter().map(|(name, value)| (*name, value.as_str())));
         rig.send(request(method, target, "", &headers, body.to_owned()))
     }
