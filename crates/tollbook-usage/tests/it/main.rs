@@ -13,4 +13,5 @@ mod dialects;
 mod hostile;
 mod import;
 mod otel;
+mod otel_agents;
 mod support;
