@@ -5,6 +5,8 @@ use crate::rig::{Rig, event, request};
 use http::Method;
 use serde_json::{Value, json};
 use std::str::FromStr;
+use tollbook_api::Options;
+use tollbook_api::question::NamedZone;
 
 /// Who may use its routes.
 pub const ROWS: &[Row] = &[
@@ -199,4 +201,107 @@ fn an_alert_is_a_budget_that_warns_and_a_summary_sums_days() {
     ] {
         assert_eq!(post(&admin, body.clone()).verdict(), verdict, "{body}");
     }
+}
+
+/// Numbers that only depend on where they begin.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+/// The digits of every member of this name, in order, as they stand in the answer.
+fn digits(text: &str, name: &str) -> Vec<String> {
+    let member = format!("\"{name}\":");
+    let parts = text.split(&member).skip(1);
+    parts.map(|part| part.split([',', '}']).next().unwrap().trim_matches('"').to_owned()).collect()
+}
+
+/// Calls of three weeks, of three agents, users and customers.
+fn busy_rig(zone: &str, dice: &mut Dice) -> Rig {
+    let options = Options { zone: NamedZone::find(zone).unwrap(), ..Options::default() };
+    let rig = Rig::with(options);
+    let events = (0..90).map(|n| {
+        let (day, hour, minute) = (1 + dice.below(22), dice.below(10), dice.below(60));
+        let [agent, user, customer] = [dice.below(3), dice.below(3), dice.below(3)];
+        let (input, output) = (dice.below(90_000), dice.below(9_000));
+        format!(
+            r#"{{"id":"r{n}","occurred_at":"2026-11-{day:02}T{hour:02}:{minute:02}:00Z","provider":"openai","model":"gpt-x",
+            "usage":{{"input_tokens":{input},"output_tokens":{output}}},"agent":"a{agent}","user":"u{user}","customer":"c{customer}"}}"#
+        )
+    });
+    let events = events.collect::<Vec<_>>().join(",");
+    assert_eq!(rig.ingest(format!("[{events}]")).status, 200);
+    rig
+}
+
+/// A question in the shape of a system, the member with its costs, and the same question of usage.
+/// Where usage is asked for rows, every cost is compared, else the first, which is the total.
+fn questions(dice: &mut Dice) -> Vec<(String, &'static str, String)> {
+    let first = 1 + dice.below(22);
+    let (from, to) =
+        (format!("2026-11-{first:02}"), format!("2026-11-{:02}", first + dice.below(23 - first)));
+    let mut one_of = |letter: char| Some(dice.below(5)).filter(|n| *n < 3).map(|n| format!("{letter}{n}"));
+    let (agent, user, customer) = (one_of('a'), one_of('u'), one_of('c'));
+    let is = |name: &str, value: &Option<String>| {
+        value.iter().map(|value| format!("&{name}={value}")).collect::<String>()
+    };
+    vec![
+        (
+            format!(
+                "/api/esa-agents/token-usage?startDate={from}&endDate={to}{}{}",
+                is("agentId", &agent),
+                is("userId", &user)
+            ),
+            "totalCost",
+            format!(
+                "&from={from}&to={to}&interval=day&group_by=agent{}{}",
+                is("agent", &agent),
+                is("user", &user)
+            ),
+        ),
+        (
+            format!("/reports/cost-analysis?start_date={from}&end_date={to}{}", is("agent_id", &agent)),
+            "total_cost_usd",
+            format!("&from={from}&to={to}{}", is("agent", &agent)),
+        ),
+        (
+            format!("/api/tokens/usage-by-period?period=day{}", is("userId", &user)),
+            "cost",
+            format!("&from=2026-10-24&interval=day{}", is("user", &user)),
+        ),
+        (
+            format!("/api/monitoring/chat?period=week{}", is("domain", &customer)),
+            "totalCost",
+            format!("&from=2026-11-15T10:31:00Z{}", is("customer", &customer)),
+        ),
+        ("/api/v1/search/token-usage/all".to_owned(), "cost_estimate", String::new()),
+        ("/api/v1/metrics/summary".to_owned(), "total_cost_usd", "&from=2026-01-01".to_owned()),
+    ]
+}
+
+#[test]
+fn figures_are_those_of_usage_to_the_digit() {
+    let mut dice = Dice(7);
+    let mut with_costs = 0;
+    for zone in ["UTC", "Asia/Kathmandu", "America/St_Johns", "Africa/Cairo"] {
+        let rig = busy_rig(zone, &mut dice);
+        for (target, name, usage) in (0..12).flat_map(|_| questions(&mut dice)).collect::<Vec<_>>() {
+            let report = rig.get(&format!("/api/v1/usage?tz={zone}{usage}"), &rig.keys.admin).json();
+            let cost = |sums: &Value| sums["cost_usd"].as_str().unwrap_or("0").to_owned();
+            let mut found = digits(&rig.get(&target, &rig.keys.admin).text(), name);
+            let wanted: Vec<String> = if usage.contains("interval=") {
+                report["rows"].as_array().unwrap().iter().map(cost).collect()
+            } else {
+                found.truncate(1);
+                vec![cost(&report["total"])]
+            };
+            assert_eq!(found, wanted, "{target} in {zone}");
+            with_costs += usize::from(found.iter().any(|cost| cost != "0"));
+        }
+    }
+    assert!(with_costs > 150, "only {with_costs} of 288 questions found something");
 }
