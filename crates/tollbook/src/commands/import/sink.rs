@@ -57,7 +57,7 @@ pub struct Sink {
 }
 
 enum Target {
-    Books { ledger: Ledger, cutoff: Option<Timestamp> },
+    Books { ledger: Box<Ledger>, cutoff: Option<Timestamp> },
     Nowhere { book: Arc<Book>, known: Option<Box<SqliteStore>>, seen: HashMap<Digest, Content> },
 }
 
@@ -73,7 +73,7 @@ impl Sink {
     pub fn recording(config: &Config, names_files: bool, out: &mut Out) -> Result<Sink, Failure> {
         let ledger = open::write(config, out)?;
         let cutoff = ledger.store().position()?.cutoff;
-        let target = Target::Books { ledger, cutoff };
+        let target = Target::Books { ledger: Box::new(ledger), cutoff };
         Ok(Sink { target, summary: Summary::default(), names_files, grows: false })
     }
 
