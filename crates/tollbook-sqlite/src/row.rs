@@ -191,8 +191,8 @@ impl<'a> RawRow<'a> {
         Ok((event, state))
     }
 
-    /// What sums need, and the texts of the entry's own that sums can be split by: session,
-    /// operation id and tags.
+    /// What sums need, the time to the first token, and the texts of the entry's own that sums can be
+    /// split by: session, operation id and tags.
     pub(crate) fn sums_and_own(
         &self,
         connection: &Connection,
@@ -200,11 +200,11 @@ impl<'a> RawRow<'a> {
     ) -> Result<(Event, State), StoreError> {
         let mut from = Unpacker::new(self.body);
         let bits = from.uint()?;
-        let (event, mut state) = self.sums_from(connection, shelves, bits, &mut from)?;
+        let (mut event, mut state) = self.sums_from(connection, shelves, bits, &mut from)?;
         from.sixteen()?;
         from.int()?;
         if bits & has::TTFT != 0 {
-            from.uint()?;
+            event.time_to_first_token_ms = Some(from.uint()?);
         }
         let who = &mut state.attribution;
         let mut passed = None;

@@ -10,14 +10,15 @@ use crate::row::{instant, seq_of};
 use crate::sealed;
 use crate::terms::Shelves;
 use crate::writer::Writer;
-use crate::{audit, calls, schema, usage};
+use crate::{audit, calls, schema, stats, usage};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tollbook_store::{
     Audit, Batch, CallsPage, CallsQuery, Control, ControlStore, EventStore, Gap, IdentityRef, Known,
-    Position, RangeSum, ResponseRef, Seal, StoreError, StoredCall, UsageQuery, UsageReport, Zone,
+    Position, RangeSum, ResponseRef, Seal, StatsQuery, StatsReport, StoreError, StoredCall, UsageQuery,
+    UsageReport, Zone,
 };
 use tollbook_types::{Digest, Erasure, OpenCall, Seq, TimeRange, Timestamp, limits};
 
@@ -257,6 +258,10 @@ impl EventStore for SqliteStore {
 
     fn usage(&self, query: &UsageQuery) -> Result<UsageReport, StoreError> {
         self.read(|connection, shelves| usage::usage(connection, shelves, query, self.raw_rows_max))
+    }
+
+    fn stats(&self, query: &StatsQuery) -> Result<StatsReport, StoreError> {
+        self.read(|connection, shelves| stats::stats(connection, shelves, query, self.raw_rows_max))
     }
 
     fn open_calls(&self) -> Result<Vec<(Seq, OpenCall)>, StoreError> {

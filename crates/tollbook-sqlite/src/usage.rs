@@ -1,34 +1,27 @@
 //! Sums: from rollups where they serve, from entries where they do not.
 
 use crate::fault::Db;
+use crate::grouping::{Grouping, check_rows};
 use crate::meta::{Meta, zone_of};
-use crate::parts::{Home, Memo, Part, home};
+use crate::parts::Memo;
 use crate::pending::each_newest_row;
-use crate::plan::{Buckets, Span, choose, cut, span_of};
-use crate::quick::QuickMap;
+use crate::plan::{Span, choose, cut, span_of};
 use crate::rollup::{Cell, Rollup, Unit};
-use crate::row::{RawRow, instant, micros};
-use crate::sealed::adjustment_at;
+use crate::row::{RawRow, micros};
 use crate::sums::Sums;
 use crate::terms::{Class, Named, Shelves};
 use crate::touched::each_row;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::cmp::Reverse;
-use tollbook_store::fold::{call_measures, dimension_value};
-use tollbook_store::{Dimension, State, StoreError, UsageQuery, UsageReport, UsageRow, View};
-use tollbook_types::Event;
+use tollbook_store::{Dimension, StoreError, UsageQuery, UsageReport, UsageRow, View};
 
 /// A query on its way to an answer.
 struct Summing<'a> {
     connection: &'a Connection,
     shelves: &'a mut Shelves,
     query: &'a UsageQuery,
-    buckets: Buckets<'a>,
-    who: Part,
-    what: Part,
-    call: Part,
-    own: Part,
-    groups: QuickMap<(i64, [u32; 4]), usize>,
+    grouping: Grouping<'a>,
+    /// By number of the group.
     sums: Vec<Sums>,
     /// What rollup rows could not answer.
     left: Vec<Span>,
@@ -43,17 +36,11 @@ pub(crate) fn usage(
     raw_rows_max: u64,
 ) -> Result<UsageReport, StoreError> {
     let meta = Meta::of(connection)?;
-    let part = |wanted| Part::new(wanted, &query.group_by, &query.filters);
     let mut summing = Summing {
         connection,
         shelves,
         query,
-        buckets: Buckets::new(query),
-        who: part(Home::Who),
-        what: part(Home::What),
-        call: part(Home::Call),
-        own: part(Home::Own),
-        groups: QuickMap::default(),
+        grouping: Grouping::new(query),
         sums: Vec::new(),
         left: Vec::new(),
         rolled: false,
@@ -95,7 +82,7 @@ impl Summing<'_> {
             }
             _ => self.left.push((cutoff, to)),
         }
-        self.check_left(meta, raw_rows_max)?;
+        check_rows(self.connection, meta, &self.left, raw_rows_max)?;
         for span in std::mem::take(&mut self.left) {
             self.entries(span)?;
         }
@@ -115,41 +102,17 @@ impl Summing<'_> {
         statement.exists(params![from, to, after]).db()
     }
 
-    fn check_left(&self, meta: &Meta, limit: u64) -> Result<(), StoreError> {
-        if meta.entries.unsigned_abs() <= limit {
-            return Ok(());
-        }
-        let mut rows = 0;
-        for (from, to) in &self.left {
-            let sql = "SELECT count(*) FROM entries WHERE at >= ?1 AND at < ?2";
-            let mut statement = self.connection.prepare_cached(sql).db()?;
-            let found: i64 = statement.query_row([from, to], |row| row.get(0)).db()?;
-            rows += found.unsigned_abs();
-        }
-        if rows > limit { Err(StoreError::RangeTooLarge { rows, limit }) } else { Ok(()) }
-    }
-
     /// The bucket of a rollup row, or `None` if a bucket's end cuts it: then it is left.
     fn bucket(&mut self, (start, end): Span) -> Result<Option<i64>, StoreError> {
         if self.left.last() == Some(&(start, end)) {
             return Ok(None);
         }
-        let bucket = self.buckets.of(start)?;
+        let bucket = self.grouping.buckets.of(start)?;
         if end <= bucket.1 {
             return Ok(Some(bucket.0));
         }
         self.left.push((start, end));
         Ok(None)
-    }
-
-    /// The sums of a group.
-    fn group(&mut self, bucket: i64, places: [u32; 4]) -> &mut Sums {
-        let fresh = self.sums.len();
-        let at = *self.groups.entry((bucket, places)).or_insert(fresh);
-        if at == fresh {
-            self.sums.push(Sums::default());
-        }
-        &mut self.sums[at]
     }
 
     /// Adds the rows of a rollup that lie in a span; of days, if wanted, only those that a purge has
@@ -178,7 +141,8 @@ impl Summing<'_> {
             let mut cell = Cell { rollup, at, by: [Named::default(); 3] };
             let Some(places) = self.places(&mut cell, row)? else { continue };
             let body = row.get_ref(0).db()?.as_blob().map_err(|_| crate::pack::damaged())?;
-            cell.add_sealed(body, self.group(bucket, places))?;
+            let group = self.grouping.group(bucket, places);
+            cell.add_sealed(body, sums_at(&mut self.sums, group))?;
         }
         Ok(())
     }
@@ -201,34 +165,34 @@ impl Summing<'_> {
 
     /// Where the combinations of a row count, or `None` if a filter refuses them. Names the cell.
     fn places(&mut self, cell: &mut Cell, row: &rusqlite::Row<'_>) -> Result<Option<[u32; 4]>, StoreError> {
-        let (connection, shelves) = (self.connection, &mut *self.shelves);
+        let Summing { connection, shelves, grouping, .. } = self;
         let mut places = [0; 4];
         for (nth, (_, class)) in cell.rollup.shape().by.iter().enumerate() {
             let id = row.get(nth + 2).db()?;
             let (slot, picked) = match class {
                 Class::Project => {
-                    let picked = self.who.pick_memo(Memo::Hours, id, |part| {
+                    let picked = grouping.who.pick_memo(Memo::Hours, id, |part| {
                         let of = shelves.project.get(connection, id)?;
                         Ok((part.pick(|_| of.value.project.as_deref()), of.hash))
                     });
                     (0, picked?)
                 }
                 Class::Who => {
-                    let picked = self.who.pick_memo(Memo::Days, id, |part| {
+                    let picked = grouping.who.pick_memo(Memo::Days, id, |part| {
                         let who = shelves.who.get(connection, id)?;
                         Ok((part.pick(|dimension| who.value.value(dimension)), who.hash))
                     });
                     (0, picked?)
                 }
                 Class::What => {
-                    let picked = self.what.pick_memo(Memo::Days, id, |part| {
+                    let picked = grouping.what.pick_memo(Memo::Days, id, |part| {
                         let what = shelves.what.get(connection, id)?;
                         Ok((part.pick(|dimension| what.value.value(dimension)), what.hash))
                     });
                     (1, picked?)
                 }
                 Class::Model => {
-                    let picked = self.call.pick_memo(Memo::Hours, id, |part| {
+                    let picked = grouping.call.pick_memo(Memo::Hours, id, |part| {
                         let model = shelves.model.get(connection, id)?;
                         let place = part.pick(|dimension| match dimension {
                             Dimension::Provider => Some(&model.value.provider),
@@ -239,7 +203,7 @@ impl Summing<'_> {
                     (2, picked?)
                 }
                 _ => {
-                    let picked = self.call.pick_memo(Memo::Days, id, |part| {
+                    let picked = grouping.call.pick_memo(Memo::Days, id, |part| {
                         let call = shelves.call.get(connection, id)?;
                         Ok((part.pick(|dimension| call.value.value(dimension)), call.hash))
                     });
@@ -269,90 +233,18 @@ impl Summing<'_> {
     }
 
     fn entry(&mut self, row: &RawRow<'_>) -> Result<(), StoreError> {
-        let (connection, view) = (self.connection, self.query.view);
-        let adjusted = match view {
-            View::Billed => None,
-            _ if row.version == 0 => None,
-            View::Corrected => adjustment_at(connection, row.seq, i64::MAX)?,
-            View::AsOf(at) => adjustment_at(connection, row.seq, micros(at))?,
-        };
-        if let Some((_, _, adjustment)) = &adjusted {
-            let entry = row.entry(connection, self.shelves)?;
-            return self.whole_entry(row.at, &entry.event, &State::of_adjustment(adjustment));
-        }
-        let shelves = &mut *self.shelves;
-        let who = self.who.pick_memo(Memo::Entry, row.who, |part| {
-            let who = shelves.who.get(connection, row.who)?;
-            Ok((part.pick(|dimension| who.value.value(dimension)), who.hash))
-        })?;
-        let what = self.what.pick_memo(Memo::Entry, row.what, |part| {
-            let what = shelves.what.get(connection, row.what)?;
-            Ok((part.pick(|dimension| what.value.value(dimension)), what.hash))
-        })?;
-        let Some((who, what)) = who.zip(what) else { return Ok(()) };
-        let (who, what) = (who.place, what.place);
-        let bucket = self.buckets.of(row.at)?.0;
-        let (event, state, own) = if self.own.is_idle() {
-            let (event, state) = row.sums(connection, shelves)?;
-            (event, state, 0)
-        } else {
-            let (event, state) = row.sums_and_own(connection, shelves)?;
-            let own = self.own.pick(|dimension| dimension_value(dimension, &event, &state, &event.model));
-            let Some(own) = own else { return Ok(()) };
-            (event, state, own)
-        };
-        for (at, (model, measures)) in call_measures(&event, &state).iter().enumerate() {
-            let shelves = &mut *self.shelves;
-            let place = if at == 0 {
-                self.call
-                    .pick_memo(Memo::Entry, row.kind, |part| {
-                        let kind = shelves.kind.get(connection, row.kind)?;
-                        Ok((part.pick(|dimension| kind.value.call.value(dimension)), kind.hash))
-                    })?
-                    .map(|picked| picked.place)
-            } else {
-                let kind = shelves.kind.get(connection, row.kind)?;
-                self.call.pick(|dimension| match dimension {
-                    Dimension::Model => Some(model.as_str()),
-                    other => kind.value.call.value(other),
-                })
-            };
-            if let Some(call) = place {
-                self.group(bucket, [who, what, call, own]).add(&Sums::of(measures))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn whole_entry(&mut self, at: i64, event: &Event, state: &State) -> Result<(), StoreError> {
-        let bucket = self.buckets.of(at)?.0;
-        for (model, measures) in call_measures(event, state) {
-            let value = |dimension: &Dimension| dimension_value(dimension, event, state, &model);
-            let places =
-                [&mut self.who, &mut self.what, &mut self.call, &mut self.own].map(|part| part.pick(value));
-            if let [Some(who), Some(what), Some(call), Some(own)] = places {
-                self.group(bucket, [who, what, call, own]).add(&Sums::of(&measures))?;
-            }
-        }
-        Ok(())
+        let Summing { connection, shelves, grouping, sums, .. } = self;
+        grouping
+            .entry(connection, shelves, row, |item| sums_at(sums, item.group).add(&Sums::of(item.measures)))
     }
 
     fn report(self) -> Result<UsageReport, StoreError> {
         let mut total = Sums::default();
-        let mut rows = Vec::with_capacity(self.groups.len());
-        let homes: Vec<Home> = self.query.group_by.iter().map(home).collect();
-        for ((bucket, [who, what, call, own]), at) in self.groups {
-            let mut keys = vec![None; homes.len()];
-            let parts =
-                [(&self.who, who, Home::Who), (&self.what, what, Home::What), (&self.call, call, Home::Call)];
-            for (part, place, of) in parts.into_iter().chain([(&self.own, own, Home::Own)]) {
-                if homes.contains(&of) {
-                    part.fill(place, &mut keys);
-                }
-            }
-            total.add(&self.sums[at])?;
-            let bucket = if bucket == i64::MIN { None } else { Some(instant(bucket)?) };
-            rows.push(UsageRow { bucket, keys, measures: self.sums[at].measures() });
+        let mut rows = Vec::with_capacity(self.sums.len());
+        for (bucket, keys, group) in self.grouping.groups()? {
+            let sums = &self.sums[group];
+            total.add(sums)?;
+            rows.push(UsageRow { bucket, keys, measures: sums.measures() });
         }
         rows.sort_by(|a, b| {
             let by = |row: &UsageRow| (row.bucket, Reverse(row.measures.cost));
@@ -360,4 +252,12 @@ impl Summing<'_> {
         });
         Ok(UsageReport { rows, total: total.measures(), from_rollups: self.rolled })
     }
+}
+
+/// The sums of a group.
+fn sums_at(sums: &mut Vec<Sums>, group: usize) -> &mut Sums {
+    if group == sums.len() {
+        sums.push(Sums::default());
+    }
+    &mut sums[group]
 }

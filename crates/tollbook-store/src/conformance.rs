@@ -9,6 +9,7 @@ mod likeness;
 mod questions;
 mod random;
 mod reading;
+mod stats;
 mod sums;
 mod upkeep;
 mod workload;
@@ -16,9 +17,12 @@ mod writing;
 
 pub use erasing::{erased_ids, erasing, stripping};
 pub use likeness::{huge_costs, random_workloads, readers_see_whole_batches};
-pub use questions::{ZONES, assert_alike, assert_same_sums, calls_query, usage_query};
+pub use questions::{
+    ZONES, assert_alike, assert_same_stats, assert_same_sums, calls_query, stats_query, usage_query,
+};
 pub use random::Random;
 pub use reading::{adjustments_and_views, pages_of_calls, round_trip};
+pub use stats::{stats_by_hand, stats_by_sessions};
 pub use sums::{
     days_of_every_zone, every_dimension, every_interval, filters, legs, nothing_is_no_row, order_of_rows,
     splits_add_up,
@@ -60,7 +64,7 @@ macro_rules! conformance {
             positions refusals identities_and_joins response_keys open_calls
             round_trip adjustments_and_views pages_of_calls
             every_dimension every_interval days_of_every_zone filters legs splits_add_up order_of_rows
-            nothing_is_no_row
+            nothing_is_no_row stats_by_hand stats_by_sessions
             controls gaps_and_seals range_sums_and_digests audit_and_rebuild purge extent reopening backup
             erasing erased_ids stripping
             random_workloads huge_costs readers_see_whole_batches

@@ -16,6 +16,7 @@ mod identity;
 mod memory;
 mod query;
 mod record;
+mod stats;
 mod store;
 mod stored;
 
@@ -30,5 +31,6 @@ pub use query::{
     UsageReport, UsageRow, View, Zone,
 };
 pub use record::{adjustment_digest, entry_digest};
+pub use stats::{Percentiles, Stats, StatsQuery, StatsReport, StatsRow};
 pub use store::{Audit, ControlStore, EventStore, Known, Position, RangeSum, Store};
 pub use stored::{State, StoredCall};

@@ -4,6 +4,8 @@
 //! right; other back ends are compared with it, and tests that need no disk use it. It must never
 //! become clever.
 
+mod facts;
+
 use crate::batch::{Batch, Control, Gap, Join, Op, Seal};
 use crate::bucket::bucket_start;
 use crate::erase::{erased_call, stripped_call};
@@ -15,8 +17,10 @@ use crate::query::{
     View,
 };
 use crate::record::entry_digest;
+use crate::stats::{StatsQuery, StatsReport, StatsRow};
 use crate::store::{Audit, ControlStore, EventStore, Known, Position, RangeSum};
 use crate::stored::{State, StoredCall};
+use facts::Facts;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -417,6 +421,31 @@ impl EventStore for MemoryStore {
         // The sort is stable and the rows come by bucket and keys.
         rows.sort_by_key(|row| (row.bucket, Reverse(row.measures.cost)));
         Ok(UsageReport { rows, total, from_rollups: false })
+    }
+
+    fn stats(&self, query: &StatsQuery) -> Result<StatsReport, StoreError> {
+        let books = self.books();
+        let usage = &query.usage;
+        let mut groups: BTreeMap<(Option<Timestamp>, Vec<Option<String>>), Facts> = BTreeMap::new();
+        let mut total = Facts::default();
+        for call in books.in_range(usage.range) {
+            let event = &call.entry.event;
+            let state = state_in(usage.view, call);
+            let bucket = bucket_start(event.occurred_at, usage.interval, &usage.zone);
+            let is_active = query.active().contains(event.occurred_at);
+            for (model, measures) in filtered_measures(event, &state, &usage.filters) {
+                let value = |dimension| dimension_value(dimension, event, &state, &model).map(str::to_owned);
+                let keys = usage.group_by.iter().map(value).collect();
+                for facts in [groups.entry((bucket, keys)).or_default(), &mut total] {
+                    facts.add(event, &state, &measures, is_active)?;
+                }
+            }
+        }
+        let row =
+            |((bucket, keys), facts): (_, Facts)| facts.stats().map(|stats| StatsRow { bucket, keys, stats });
+        let mut rows = groups.into_iter().map(row).collect::<Result<Vec<_>, StoreError>>()?;
+        rows.sort_by_key(|row| (row.bucket, Reverse(row.stats.measures.cost)));
+        Ok(StatsReport { rows, total: total.stats()? })
     }
 
     fn open_calls(&self) -> Result<Vec<(Seq, OpenCall)>, StoreError> {

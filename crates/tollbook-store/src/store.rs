@@ -4,6 +4,7 @@ use crate::batch::{Batch, Control, Gap, Seal};
 use crate::error::StoreError;
 use crate::identity::{IdentityRef, ResponseRef};
 use crate::query::{CallsPage, CallsQuery, UsageQuery, UsageReport};
+use crate::stats::{StatsQuery, StatsReport};
 use crate::stored::StoredCall;
 use std::path::Path;
 use std::sync::Arc;
@@ -103,6 +104,9 @@ pub trait EventStore: Send + Sync {
 
     /// Sums.
     fn usage(&self, query: &UsageQuery) -> Result<UsageReport, StoreError>;
+
+    /// Percentiles, persons, sessions, and what sums are made into.
+    fn stats(&self, query: &StatsQuery) -> Result<StatsReport, StoreError>;
 
     /// Calls that are open, with the positions of their records, oldest first.
     fn open_calls(&self) -> Result<Vec<(Seq, OpenCall)>, StoreError>;

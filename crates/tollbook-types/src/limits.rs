@@ -58,6 +58,9 @@ pub const SEGMENT_AGE_DAYS: i64 = 30;
 pub const JOURNAL_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// Raw entries that one query may read where no rollup serves it.
 pub const RAW_ROWS_MAX: u64 = 20_000_000;
+/// Entries that one question for percentiles, persons and sessions may read: it holds some 100 bytes
+/// of each.
+pub const STATS_ROWS_MAX: u64 = 2_000_000;
 
 const _: () = assert!(BATCH_EVENTS_MAX <= GROUP_EVENTS_MAX, "a batch fits one commit");
 const _: () = assert!(RAW_USAGE_BYTES_MAX <= CAPTURE_BYTES_MAX, "what is kept fits what is held");

@@ -69,6 +69,21 @@ impl Money {
         amounts.into_iter().try_fold(Money::ZERO, Money::checked_add)
     }
 
+    /// What `many` units cost where `units` of them cost this, rounded half to even to the
+    /// picodollar: an average, for reports. No charge is made with it.
+    ///
+    /// `None` without units, or on overflow.
+    ///
+    /// ```
+    /// use tollbook_types::Money;
+    /// assert_eq!(Money::from_picos(5).per(1, 2), Some(Money::from_picos(2)));
+    /// assert_eq!(Money::from_picos(5).per(1_000, 0), None);
+    /// ```
+    pub fn per(self, many: u64, units: u64) -> Option<Money> {
+        let product = self.0.checked_mul(i128::from(many))?;
+        divide_half_even(product, i128::from(units)).map(|(amount, _)| Money(amount))
+    }
+
     /// Whether the amount is below zero.
     pub fn is_negative(self) -> bool {
         self.0 < 0
@@ -89,7 +104,7 @@ impl Money {
 }
 
 /// What `quantity` units cost at `picos` per `per` units, and whether the amount had to be rounded
-/// (half to even, to the picodollar). This is the only division in the product that makes money.
+/// (half to even, to the picodollar). This is the only division in the product that makes a charge.
 ///
 /// `None` when the amount overflows or `per` is 0.
 ///
@@ -106,7 +121,7 @@ pub fn charge(quantity: u64, picos: i128, per: u64) -> Option<(Money, bool)> {
 }
 
 /// `numerator / denominator` rounded half to even, and whether anything was rounded away.
-fn divide_half_even(numerator: i128, denominator: i128) -> Option<(i128, bool)> {
+pub(crate) fn divide_half_even(numerator: i128, denominator: i128) -> Option<(i128, bool)> {
     if denominator <= 0 {
         return None;
     }

@@ -6,6 +6,7 @@ use super::workload::{MODELS, NAMES, PROJECTS, SESSIONS, SOURCES, TAGS};
 use crate::bucket::bucket_start;
 use crate::identity::{IdentityRef, ResponseRef};
 use crate::query::{CallsOrder, CallsQuery, Dimension, Filter, Interval, UsageQuery, View, Zone};
+use crate::stats::StatsQuery;
 use crate::store::{EventStore, Store};
 use tollbook_types::{Evidence, Seq, Status, TimeRange, Timestamp};
 
@@ -81,6 +82,11 @@ pub fn usage_query(random: &mut Random) -> UsageQuery {
     UsageQuery { range: range(random, &zone), interval, zone, group_by, filters, view }
 }
 
+/// A question for more than sums, at an instant around the calls' own.
+pub fn stats_query(random: &mut Random) -> StatsQuery {
+    StatsQuery { usage: usage_query(random), at: moment(random, 1_767_225_600, 365 * 86_400) }
+}
+
 /// A question for calls, from the start.
 pub fn calls_query(random: &mut Random) -> CallsQuery {
     CallsQuery {
@@ -147,6 +153,14 @@ pub fn assert_same_sums(store: &dyn EventStore, reference: &dyn EventStore, quer
     assert_eq!(answer.rows, expected.rows, "the rows of {query:?}");
 }
 
+/// Asserts that both say the same beyond sums.
+#[track_caller]
+pub fn assert_same_stats(store: &dyn EventStore, reference: &dyn EventStore, query: &StatsQuery) {
+    let (answer, expected) = (store.stats(query).must(), reference.stats(query).must());
+    assert_eq!(answer.total, expected.total, "the total of {query:?}");
+    assert_eq!(answer.rows, expected.rows, "the rows of {query:?}");
+}
+
 /// Asserts that two stores that were told the same cannot be told apart by so many random
 /// questions, nor by any single call.
 #[track_caller]
@@ -154,6 +168,9 @@ pub fn assert_alike(store: &dyn Store, reference: &dyn Store, seed: u64, questio
     let mut random = Random::new(seed);
     for _ in 0..questions {
         assert_same_sums(store, reference, &usage_query(&mut random));
+    }
+    for _ in 0..questions / 2 {
+        assert_same_stats(store, reference, &stats_query(&mut random));
     }
     for _ in 0..questions / 4 {
         same_pages(store, reference, calls_query(&mut random));
