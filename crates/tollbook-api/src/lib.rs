@@ -35,6 +35,7 @@ mod routes;
 mod seeds;
 mod session;
 mod shared;
+mod stats;
 mod usage;
 pub mod wire;
 

@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::{
     admit, audit, budgets, calls, events, keys, live, members, metrics, openapi, otlp, privacy, probes,
-    seeds, session, usage,
+    seeds, session, stats, usage,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -54,6 +54,7 @@ fn all() -> Vec<Route> {
         otlp::routes,
         calls::routes,
         usage::routes,
+        stats::routes,
         keys::routes,
         privacy::routes,
         members::routes,

@@ -13,7 +13,7 @@ use crate::wire::ReportView;
 use crate::wire::schema::Report;
 use axum::Extension;
 use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use http::{Method, Uri, header};
 use std::sync::Arc;
 use tollbook_store::{Dimension, Interval, UsageQuery, View};
@@ -24,9 +24,15 @@ const DAYS_DEFAULT: u32 = 7;
 
 /// Its routes.
 pub fn routes() -> Vec<Route> {
-    let summing = Doc::new(TAG, "Sum calls")
+    let summing = asks(Doc::new(TAG, "Sum calls"))
         .about("Calls without a price are counted in `unpriced_calls` and are in no sum.")
-        .query("from", "The first day or instant, or `7d`; the last 7 days unless said.", doc::text())
+        .gives(200, "The question, rows and their total.", [Content::json::<Report>()]);
+    vec![route(Method::GET, "/api/v1/usage", READERS, report, summing)]
+}
+
+/// What a question for calls in groups may say, and be refused with.
+pub fn asks(doc: Doc) -> Doc {
+    doc.query("from", "The first day or instant, or `7d`; the last 7 days unless said.", doc::text())
         .query("to", "The last day, or the first instant after.", doc::text())
         .query("tz", "The IANA zone of days and buckets.", doc::text())
         .query("interval", "The length of a bucket.", doc::words(&["none", "hour", "day", "week", "month"]))
@@ -34,10 +40,8 @@ pub fn routes() -> Vec<Route> {
         .query("as", "As corrected since, or as first recorded.", doc::words(&["corrected", "billed"]))
         .query("as_of", "As it was known at an instant; instead of `as`.", doc::instant())
         .dimensions()
-        .gives(200, "The question, rows and their total.", [Content::json::<Report>()])
         .refuses(&[Code::ParameterInvalid, Code::RangeTooLarge])
-        .refuses(code::READ);
-    vec![route(Method::GET, "/api/v1/usage", READERS, report, summing)]
+        .refuses(code::READ)
 }
 
 /// Sums calls.
@@ -45,8 +49,29 @@ pub async fn report(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
     uri: Uri,
-) -> Result<impl IntoResponse, Problem> {
-    let mut params = Params::of(&uri)?;
+) -> Result<Response, Problem> {
+    let (query, zone) = asked(Params::of(&uri)?, &shared, &caller)?;
+    let text = shared
+        .read(move |store| {
+            let report = store.usage(&query)?;
+            // Many rows are many bytes: they are written here, where it may take its time.
+            Ok(serde_json::to_vec(&ReportView { query: &query, zone: &zone, report: &report }))
+        })
+        .await?;
+    written(text)
+}
+
+/// An answer that was written already.
+pub fn written(text: serde_json::Result<Vec<u8>>) -> Result<Response, Problem> {
+    let text = text.map_err(|error| {
+        tracing::error!("an answer could not be written: {error}");
+        Problem::internal()
+    })?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+/// The question for calls in groups that is asked, within what the caller sees, and its zone's name.
+pub fn asked(mut params: Params, shared: &Shared, caller: &Caller) -> Result<(UsageQuery, String), Problem> {
     let zone = params.zone(&shared.options.zone)?;
     let now = shared.clock.now();
     let range = match (params.take("from")?, params.take("to")?) {
@@ -80,17 +105,5 @@ pub async fn report(
         filters: params.filters(&caller.scope())?,
         view,
     };
-    let text = shared
-        .read(move |store| {
-            let report = store.usage(&query)?;
-            let view = ReportView { query: &query, zone: &zone.name, report: &report };
-            // Many rows are many bytes: they are written here, where it may take its time.
-            Ok(serde_json::to_vec(&view))
-        })
-        .await?;
-    let text = text.map_err(|error| {
-        tracing::error!("a report could not be written: {error}");
-        Problem::internal()
-    })?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], text))
+    Ok((query, zone.name))
 }

@@ -14,6 +14,7 @@ mod person;
 mod quantity;
 mod report;
 pub mod schema;
+mod stats;
 
 pub use audit::AuditView;
 pub use budget::{BudgetView, NewBudgetView, StandingView};
@@ -23,3 +24,4 @@ pub use key::{KeyView, NewKeyView};
 pub use member::{LinkView, MemberView, NewMemberView, SessionView, SignInView};
 pub use person::{ErasedView, ErasureView, HeldView, NewErasureView, OpenCallView};
 pub use report::{MeasuresView, ReportView, has_amount};
+pub use stats::StatsView;

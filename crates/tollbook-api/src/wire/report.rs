@@ -2,7 +2,7 @@
 
 use super::quantity::token_members;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use tollbook_store::{Dimension, Interval, Measures, UsageQuery, UsageReport, UsageRow, View, Zone};
+use tollbook_store::{Interval, Measures, UsageQuery, UsageReport, UsageRow, View, Zone};
 use tollbook_types::Timestamp;
 
 /// A report with its question.
@@ -19,21 +19,26 @@ impl Serialize for ReportView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let query = self.query;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("from", &query.range.from)?;
-        map.serialize_entry("to", &query.range.to)?;
-        map.serialize_entry("tz", self.zone)?;
-        map.serialize_entry("interval", interval_name(query.interval))?;
-        let names: Vec<String> = query.group_by.iter().map(ToString::to_string).collect();
-        map.serialize_entry("group_by", &names)?;
-        match query.view {
-            View::Corrected => map.serialize_entry("as", "corrected")?,
-            View::Billed => map.serialize_entry("as", "billed")?,
-            View::AsOf(at) => map.serialize_entry("as_of", &at)?,
-        }
-        let row = |row| RowView { row, group_by: &query.group_by, zone: &query.zone };
+        question(&mut map, query, self.zone)?;
+        let row = |row| RowView { row, query };
         map.serialize_entry("rows", &self.report.rows.iter().map(row).collect::<Vec<_>>())?;
         map.serialize_entry("total", &MeasuresView(&self.report.total))?;
         map.end()
+    }
+}
+
+/// What was asked, as the answer says it again.
+pub(super) fn question<M: SerializeMap>(map: &mut M, query: &UsageQuery, zone: &str) -> Result<(), M::Error> {
+    map.serialize_entry("from", &query.range.from)?;
+    map.serialize_entry("to", &query.range.to)?;
+    map.serialize_entry("tz", zone)?;
+    map.serialize_entry("interval", interval_name(query.interval))?;
+    let names: Vec<String> = query.group_by.iter().map(ToString::to_string).collect();
+    map.serialize_entry("group_by", &names)?;
+    match query.view {
+        View::Corrected => map.serialize_entry("as", "corrected"),
+        View::Billed => map.serialize_entry("as", "billed"),
+        View::AsOf(at) => map.serialize_entry("as_of", &at),
     }
 }
 
@@ -50,22 +55,32 @@ fn interval_name(interval: Interval) -> &'static str {
 
 struct RowView<'a> {
     row: &'a UsageRow,
-    group_by: &'a [Dimension],
-    zone: &'a Zone,
+    query: &'a UsageQuery,
 }
 
 impl Serialize for RowView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        if let Some(bucket) = self.row.bucket {
-            map.serialize_entry("bucket", &instant_in(bucket, self.zone))?;
-        }
-        for (dimension, key) in self.group_by.iter().zip(&self.row.keys) {
-            map.serialize_entry(&dimension.to_string(), key)?;
-        }
+        row_keys(&mut map, self.query, self.row.bucket, &self.row.keys)?;
         entries(&mut map, &self.row.measures)?;
         map.end()
     }
+}
+
+/// What a row is about: its bucket and its value of each dimension.
+pub(super) fn row_keys<M: SerializeMap>(
+    map: &mut M,
+    query: &UsageQuery,
+    bucket: Option<Timestamp>,
+    keys: &[Option<String>],
+) -> Result<(), M::Error> {
+    if let Some(bucket) = bucket {
+        map.serialize_entry("bucket", &instant_in(bucket, &query.zone))?;
+    }
+    for (dimension, key) in query.group_by.iter().zip(keys) {
+        map.serialize_entry(&dimension.to_string(), key)?;
+    }
+    Ok(())
 }
 
 /// An instant with the offset that the zone has then: `2026-11-22T00:00:00+01:00`.
@@ -84,7 +99,8 @@ impl Serialize for MeasuresView<'_> {
     }
 }
 
-fn entries<M: SerializeMap>(map: &mut M, measures: &Measures) -> Result<(), M::Error> {
+/// The members of sums.
+pub(super) fn entries<M: SerializeMap>(map: &mut M, measures: &Measures) -> Result<(), M::Error> {
     map.serialize_entry("calls", &measures.calls)?;
     map.serialize_entry("errors", &measures.errors)?;
     for (name, quantity) in token_members(&measures.meters) {

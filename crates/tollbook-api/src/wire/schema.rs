@@ -32,6 +32,11 @@ text!(
     |usd| usd.pattern(Some(r"^-?\d{1,27}(\.\d{1,12})?$")).examples(["0.0002775"])
 );
 text!(
+    /// A ratio: decimal text, rounded half to even at six places.
+    Ratio,
+    |ratio| ratio.pattern(Some(r"^\d{1,20}(\.\d{1,6})?$")).examples(["0.333333"])
+);
+text!(
     /// An instant (RFC 3339).
     Instant,
     |at| at.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).examples(["2026-11-22T10:30:45Z"])
@@ -239,6 +244,81 @@ pub struct Report {
     pub as_of: Option<Instant>,
     pub rows: Vec<Row>,
     pub total: Measures,
+}
+
+/// Percentiles by nearest rank: each is one of the values.
+#[derive(ToSchema)]
+pub struct Percentiles {
+    /// Values.
+    pub count: u64,
+    pub p50: u64,
+    pub p90: u64,
+    pub p95: u64,
+    pub p99: u64,
+}
+
+/// Sums of calls, and what they are made into. What has nothing to be made of is null.
+#[derive(ToSchema)]
+pub struct Figures {
+    #[serde(flatten)]
+    pub measures: Measures,
+    /// Of the calls whose latency is known.
+    pub latency_ms: Option<Percentiles>,
+    /// Of the calls that know it.
+    pub time_to_first_token_ms: Option<Percentiles>,
+    /// Calls with a cost and no error: the averages and bounds of the cost of a call are of these.
+    pub priced_calls: u64,
+    /// Rounded half to even to the picodollar, as are the other averages.
+    pub cost_avg_usd: Option<Usd>,
+    /// Of the calls that have a cost, tokens in and out.
+    pub cost_per_1k_tokens_usd: Option<Usd>,
+    /// Different users.
+    pub users: u64,
+    /// Different sessions.
+    pub sessions: u64,
+    /// Sessions with a call in the 30 minutes before `at`.
+    pub active_sessions: u64,
+    /// Of the calls that belong to a session.
+    pub cost_per_session_usd: Option<Usd>,
+    /// Output tokens for each input token.
+    pub output_per_input: Option<Ratio>,
+    /// The part of the input tokens that the provider read from its cache.
+    pub cache_read_rate: Option<Ratio>,
+    /// The part of the calls that the response cache answered.
+    pub cache_hit_rate: Option<Ratio>,
+    /// The part of the calls that ended without an error.
+    pub success_rate: Option<Ratio>,
+}
+
+/// A row of figures: its bucket, one member for each dimension of `group_by`, and the figures.
+#[derive(ToSchema)]
+pub struct FiguresRow {
+    /// The bucket's first instant, in the zone of the question.
+    pub bucket: Option<Instant>,
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// The row's value of each dimension.
+    #[serde(flatten)]
+    pub keys: BTreeMap<String, serde_json::Value>,
+}
+
+/// Figures, with the question that they answer.
+#[derive(ToSchema)]
+pub struct FiguresReport {
+    pub from: Option<Instant>,
+    pub to: Option<Instant>,
+    pub tz: String,
+    /// `none`, `hour`, `day`, `week` or `month`.
+    pub interval: String,
+    pub group_by: Vec<String>,
+    /// `corrected` or `billed`; absent where `as_of` is there.
+    pub r#as: Option<String>,
+    pub as_of: Option<Instant>,
+    /// When sessions were looked at.
+    pub at: Instant,
+    pub rows: Vec<FiguresRow>,
+    /// Of all: a user or a session of several rows counts once.
+    pub total: Figures,
 }
 
 /// What a call used, as it is sent: totals that include their parts, or kinds of fees.

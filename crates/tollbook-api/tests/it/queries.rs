@@ -11,6 +11,7 @@ pub const ROWS: &[Row] = &[
     ("GET", "/api/v1/calls/{id}", [401, 200, 404, 403, 403, 200]),
     ("GET", "/api/v1/calls/{id}/explain", [401, 200, 404, 403, 403, 200]),
     ("GET", "/api/v1/usage", [401, 200, 200, 403, 403, 200]),
+    ("GET", "/api/v1/stats", [401, 200, 200, 403, 403, 200]),
 ];
 
 fn ids(answer: &Value) -> Vec<&str> {
@@ -144,6 +145,97 @@ fn sums_are_those_of_the_calls() {
     {
         let answer = rig.get(&format!("/api/v1/usage?{bad}"), &rig.keys.viewer);
         assert_eq!(answer.verdict(), "400 parameter_invalid", "{bad}");
+    }
+}
+
+/// Answers and searches, good and bad, in three sessions; `q5` half an hour before the rest.
+fn judged() -> Rig {
+    let rig = Rig::new();
+    // Operation, outcome, session, user, latency, time to first token, status.
+    let rows = [
+        ("answer", "good", "s1", "ann", 100, 10, "ok"),
+        ("answer", "good", "s1", "ann", 200, 20, "ok"),
+        ("answer", "bad", "s2", "bob", 400, 40, "ok"),
+        ("search", "good", "s2", "bob", 300, 30, "ok"),
+        ("search", "bad", "s3", "ann", 900, 90, "timeout"),
+        ("search", "bad", "s4", "ann", 50, 5, "ok"),
+    ];
+    for (n, (operation, outcome, session, user, latency, first, status)) in rows.into_iter().enumerate() {
+        let more = format!(
+            r#","operation":"{operation}","tags":{{"outcome":"{outcome}"}},"session":"{session}","user":"{user}",
+            "latency_ms":{latency},"time_to_first_token_ms":{first},"status":"{status}""#
+        );
+        let at = if n == 5 { "10:00:00" } else { "10:30:00" };
+        assert_eq!(rig.ingest(event(&format!("q{n}"), &more).replace("10:30:00", at)).status, 200);
+    }
+    rig
+}
+
+#[test]
+fn cost_stands_against_outcome() {
+    let rig = judged();
+    let report = rig.get("/api/v1/stats?group_by=operation,tag.outcome", &rig.keys.viewer).json();
+    let row = |operation: &str, outcome: &str| {
+        let rows = report["rows"].as_array().unwrap();
+        let found = rows.iter().find(|row| row["operation"] == operation && row["tag.outcome"] == outcome);
+        found.unwrap_or_else(|| panic!("{operation} {outcome} is not in {report}")).clone()
+    };
+    assert_eq!(report["rows"].as_array().unwrap().len(), 4);
+    let good = row("answer", "good");
+    assert_eq!(
+        (&good["calls"], &good["cost_usd"], &good["cost_avg_usd"]),
+        (&json!(2), &json!("0.0024"), &json!("0.0012"))
+    );
+    assert_eq!((&good["sessions"], &good["cost_per_session_usd"]), (&json!(1), &json!("0.0024")));
+    let bad = row("search", "bad");
+    assert_eq!(
+        (&bad["success_rate"], &bad["priced_calls"], &bad["users"]),
+        (&json!("0.5"), &json!(1), &json!(1))
+    );
+
+    let total = &report["total"];
+    let percentiles = json!({"count": 6, "p50": 200, "p90": 900, "p95": 900, "p99": 900});
+    assert_eq!(total["latency_ms"], percentiles);
+    assert_eq!(total["time_to_first_token_ms"]["p50"], 20);
+    assert_eq!((&total["users"], &total["sessions"]), (&json!(2), &json!(4)), "each once");
+    assert_eq!(total["active_sessions"], 3, "q5 was 31 minutes ago");
+    assert_eq!((&total["output_per_input"], &total["cache_read_rate"]), (&json!("0.1"), &json!("0")));
+    assert_eq!(total["success_rate"], "0.833333");
+    assert_eq!(
+        total["cost_per_1k_tokens_usd"], "0.001090909091",
+        "$0.0072 by 6,600 tokens, to the picodollar"
+    );
+
+    for (more, active) in
+        [("at=2026-11-22T10:30:00Z", 1), ("at=2026-11-22T10:00:00Z", 0), ("session=s4", 0), ("user=bob", 1)]
+    {
+        let answer = rig.get(&format!("/api/v1/stats?{more}"), &rig.keys.viewer).json();
+        assert_eq!(answer["total"]["active_sessions"], active, "{more}");
+    }
+    let mine = rig.get("/api/v1/stats?group_by=user&user=bob", &rig.keys.member).json();
+    assert_eq!((&mine["rows"], &mine["total"]["users"]), (&json!([]), &json!(0)), "ann's key");
+    for bad in ["at=now", "at=2026-11-22T10:00:00Z&at=2026-11-22T11:00:00Z", "interval=minute", "colour=red"]
+    {
+        let answer = rig.get(&format!("/api/v1/stats?{bad}"), &rig.keys.viewer);
+        assert_eq!(answer.verdict(), "400 parameter_invalid", "{bad}");
+    }
+}
+
+#[test]
+fn sums_among_statistics_are_those_of_usage() {
+    let rig = judged();
+    for question in
+        ["", "?group_by=user,session", "?interval=hour&tz=Asia/Kathmandu&group_by=tag.outcome", "?as=billed"]
+    {
+        let answer = |name: &str| rig.get(&format!("/api/v1/{name}{question}"), &rig.keys.viewer).json();
+        let (usage, stats) = (answer("usage"), answer("stats"));
+        let pairs = usage["rows"].as_array().unwrap().iter().zip(stats["rows"].as_array().unwrap());
+        assert_eq!(usage["rows"].as_array().unwrap().len(), stats["rows"].as_array().unwrap().len());
+        for (sums, figures) in pairs.chain([(&usage["total"], &stats["total"])]) {
+            for (name, value) in sums.as_object().unwrap() {
+                assert_eq!(&figures[name], value, "{name} of {question}");
+            }
+        }
     }
 }
 

@@ -167,6 +167,9 @@ pub struct UsageArgs {
     /// Draw bars instead of the table
     #[arg(long)]
     pub chart: bool,
+    /// Show percentiles of time, averages, persons and sessions instead of sums
+    #[arg(long, conflicts_with = "chart")]
+    pub stats: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -22,6 +22,7 @@ mod rerate;
 mod restore;
 mod retain;
 mod settle;
+mod stats;
 mod usage;
 mod verify;
 

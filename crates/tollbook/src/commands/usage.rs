@@ -2,6 +2,7 @@
 
 use crate::cli::{Every, UsageArgs};
 use crate::clock::SystemClock;
+use crate::commands::stats;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::filter;
@@ -12,7 +13,7 @@ use crate::out::number::{count, dollars};
 use crate::out::table::{Cell, Column, Table};
 use crate::out::text::fold;
 use crate::wire::{ReportView, has_amount};
-use tollbook_store::{Interval, Measures, UsageQuery, UsageReport, UsageRow, View, Zone};
+use tollbook_store::{Interval, Measures, StatsQuery, UsageQuery, UsageReport, UsageRow, View, Zone};
 use tollbook_types::{Clock, Timestamp};
 
 pub fn run(args: &UsageArgs, config: &Config, out: &mut Out) -> Result<Exit, Failure> {
@@ -36,6 +37,9 @@ pub fn run(args: &UsageArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
         filters: filter::filters(&args.filter)?,
         view: filter::view(&args.view)?,
     };
+    if args.stats {
+        return stats::run(StatsQuery { usage: query, at: now }, &period.zone.name, config, out);
+    }
     let report = open::read(config, out)?.usage(&query)?;
     if out.json {
         out.json(&ReportView { query: &query, zone: &period.zone.name, report: &report })?;
@@ -46,18 +50,14 @@ pub fn run(args: &UsageArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
         out.line(&line)?;
     }
     let width = out.width();
-    for line in footer(&query, &report, &period.zone.name).iter().flat_map(|line| fold(line, width)) {
+    for line in footer(&query, &report.total, &period.zone.name).iter().flat_map(|line| fold(line, width)) {
         out.line(&line)?;
     }
     Ok(Exit::Ok)
 }
 
 fn table(query: &UsageQuery, report: &UsageReport, out: &Out) -> Vec<String> {
-    let mut columns = Vec::new();
-    if query.interval != Interval::None {
-        columns.push(Column::text(bucket_title(query.interval)).whole());
-    }
-    columns.extend(query.group_by.iter().map(|dimension| Column::text(&title(&dimension.to_string()))));
+    let mut columns = key_columns(query);
     let keys = columns.len();
     columns.push(Column::number("Calls").expendable(1));
     columns.push(Column::number("In").expendable(2));
@@ -66,14 +66,11 @@ fn table(query: &UsageQuery, report: &UsageReport, out: &Out) -> Vec<String> {
     columns.push(Column::number("Cost"));
     let mut table = Table::new(columns);
     for row in &report.rows {
-        let mut cells = key_cells(query, row);
+        let mut cells = key_cells(query, row.bucket, &row.keys);
         cells.extend(figures(&row.measures));
         table.row(cells);
     }
-    let mut total: Vec<Cell> = vec![Cell::Empty; keys];
-    if let Some(first) = total.first_mut() {
-        *first = Cell::Word("Total");
-    }
+    let mut total = total_cells(keys);
     total.extend(figures(&report.total));
     table.total(total);
     table.lines(out.width(), out.is_bold())
@@ -98,9 +95,27 @@ fn figures(measures: &Measures) -> [Cell; 5] {
     ]
 }
 
-fn key_cells(query: &UsageQuery, row: &UsageRow) -> Vec<Cell> {
-    let bucket = row.bucket.map(|at| Cell::Text(bucket_text(at, query.interval, &query.zone)));
-    bucket.into_iter().chain(row.keys.iter().map(|key| Cell::text(key.as_deref()))).collect()
+/// The columns that say what a row is about.
+pub(super) fn key_columns(query: &UsageQuery) -> Vec<Column> {
+    let bucket =
+        (query.interval != Interval::None).then(|| Column::text(bucket_title(query.interval)).whole());
+    let keys = query.group_by.iter().map(|dimension| Column::text(&title(&dimension.to_string())));
+    bucket.into_iter().chain(keys).collect()
+}
+
+/// What a total has in so many of those columns.
+pub(super) fn total_cells(columns: usize) -> Vec<Cell> {
+    let mut cells = vec![Cell::Empty; columns];
+    if let Some(first) = cells.first_mut() {
+        *first = Cell::Word("Total");
+    }
+    cells
+}
+
+/// What a row is about.
+pub(super) fn key_cells(query: &UsageQuery, bucket: Option<Timestamp>, keys: &[Option<String>]) -> Vec<Cell> {
+    let bucket = bucket.map(|at| Cell::Text(bucket_text(at, query.interval, &query.zone)));
+    bucket.into_iter().chain(keys.iter().map(|key| Cell::text(key.as_deref()))).collect()
 }
 
 fn chart(query: &UsageQuery, report: &UsageReport, width: usize) -> Vec<String> {
@@ -114,8 +129,7 @@ fn chart(query: &UsageQuery, report: &UsageReport, width: usize) -> Vec<String> 
 }
 
 /// What the figures above are, and what is not in them.
-fn footer(query: &UsageQuery, report: &UsageReport, zone: &str) -> Vec<String> {
-    let total = &report.total;
+pub(super) fn footer(query: &UsageQuery, total: &Measures, zone: &str) -> Vec<String> {
     let basis = match query.view {
         View::Corrected => "as corrected".to_owned(),
         View::Billed => "as first recorded".to_owned(),

@@ -1,11 +1,30 @@
 //! Corrections, exports, copies.
 
 use crate::program::{Place, example};
+use serde_json::Value;
 
 fn unknown_call(place: &Place) {
     let line = r#"{"id":"lost-1","provider":"openai","model":"gpt-4o-mini","status":"timeout","operation":"rag_answer"}"#;
     let file = place.file("lost.jsonl", line);
     place.run(&["import", "jsonl", &file]).ok();
+}
+
+#[test]
+fn statistics_hold_the_sums_of_usage() {
+    let place = Place::with_examples();
+    let by = ["--all", "--by", "provider,model"];
+    let answer = |more: &[&str]| place.json(&[&["usage"][..], &by, more].concat());
+    let (usage, stats) = (answer(&[]), answer(&["--stats"]));
+    let rows = |answer: &Value| answer["rows"].as_array().unwrap().clone();
+    assert_eq!(rows(&usage).len(), rows(&stats).len());
+    for (sums, figures) in rows(&usage).iter().zip(&rows(&stats)).chain([(&usage["total"], &stats["total"])])
+    {
+        for (name, value) in sums.as_object().unwrap() {
+            assert_eq!(&figures[name], value, "{name}");
+        }
+    }
+    assert_eq!(stats["total"]["success_rate"].as_str().map(|rate| rate.starts_with("0.")), Some(true));
+    place.run(&["usage", "--stats", "--chart"]).code(2);
 }
 
 #[test]
