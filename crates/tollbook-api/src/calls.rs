@@ -3,6 +3,7 @@
 use crate::access::{Caller, READERS, Scope};
 use crate::code::{self, Code};
 use crate::doc::{self, Content, Doc, Tag};
+use crate::etag;
 use crate::params::{Params, invalid};
 use crate::problem::Problem;
 use crate::question;
@@ -10,9 +11,10 @@ use crate::routes::{Route, route};
 use crate::shared::Shared;
 use crate::wire::{self, CallView, Explanation};
 use axum::extract::{Path, State};
+use axum::response::Response;
 use axum::{Extension, Json};
 use data_encoding::BASE64URL_NOPAD;
-use http::{Method, Uri};
+use http::{HeaderMap, Method, Uri};
 use serde::Serialize;
 use std::sync::Arc;
 use tollbook_store::{CallsCursor, CallsOrder, CallsQuery, Store, StoreError, StoredCall};
@@ -30,7 +32,7 @@ pub const TAG: Tag = Tag { name: "queries", about: "Calls, what one costs and wh
 
 /// Its routes.
 pub fn routes() -> Vec<Route> {
-    let listing = Doc::new(TAG, "List calls")
+    let listing = etag::tagged(Doc::new(TAG, "List calls"))
         .query("from", "The first day or instant, or `7d`; all time unless said.", doc::text())
         .query("to", "The last day, or the first instant after.", doc::text())
         .query("tz", "The IANA zone of the days.", doc::text())
@@ -78,16 +80,11 @@ pub struct Page {
 pub async fn list(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     uri: Uri,
-) -> Result<Json<Page>, Problem> {
+) -> Result<Response, Problem> {
     let mut params = Params::of(&uri)?;
-    let limit = match params.take("limit")? {
-        None => LIMIT_DEFAULT,
-        Some(text) => match text.parse() {
-            Ok(limit @ 1..=LIMIT_MAX) => limit,
-            _ => return Err(invalid(format!("limit is a number from 1 to {LIMIT_MAX}"))),
-        },
-    };
+    let limit = params.limit(LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
     let cursor = params.take("cursor")?;
     let question = params.digest();
     let words =
@@ -104,12 +101,16 @@ pub async fn list(
         after,
         limit,
     };
-    let page = shared.read(move |store| store.calls(&query)).await?;
-    Ok(Json(Page {
-        data: page.calls.iter().map(CallView::of).collect(),
-        has_more: page.next.is_some(),
-        next_cursor: page.next.map(|next| write_cursor(next, question)),
-    }))
+    let asked = ("calls", query.clone(), question);
+    let ask = move |store: &dyn Store| {
+        let page = store.calls(&query)?;
+        Ok(serde_json::to_vec(&Page {
+            data: page.calls.iter().map(CallView::of).collect(),
+            has_more: page.next.is_some(),
+            next_cursor: page.next.map(|next| write_cursor(next, question)),
+        }))
+    };
+    etag::answer(&shared, &headers, &asked, ask).await
 }
 
 /// One call in full.

@@ -14,6 +14,7 @@ mod calls;
 mod cloudevents;
 mod code;
 mod doc;
+mod etag;
 mod events;
 mod feed;
 mod held;

@@ -52,6 +52,15 @@ impl Params {
         }
     }
 
+    /// Takes out how many there may be at most: 1 to `max`.
+    pub fn limit(&mut self, max: usize) -> Result<Option<usize>, Problem> {
+        let Some(text) = self.take("limit")? else { return Ok(None) };
+        match text.parse() {
+            Ok(limit) if (1..=max).contains(&limit) => Ok(Some(limit)),
+            _ => Err(invalid(format!("limit is a number from 1 to {max}"))),
+        }
+    }
+
     /// Takes out the zone.
     pub fn zone(&mut self, otherwise: &NamedZone) -> Result<NamedZone, Problem> {
         match self.take("tz")? {

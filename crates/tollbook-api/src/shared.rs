@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tollbook_ledger::Ledger;
 use tollbook_store::{Store, StoreError};
 use tollbook_types::Clock;
+use uuid::Uuid;
 
 /// Questions that the store answers at once.
 const READS_MAX: usize = 16;
@@ -33,6 +34,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// How the API is run.
     pub options: Options,
+    /// A name of this run of the server: versions of the books count anew in each.
+    pub run: Uuid,
     /// Further metrics.
     pub figures: Option<Arc<dyn Figures>>,
     /// Its own.
@@ -62,6 +65,7 @@ impl Shared {
         Shared {
             ledger,
             clock,
+            run: Uuid::now_v7(),
             figures: None,
             counts: Counts::default(),
             telemetry: Telemetry::default(),

@@ -4,6 +4,7 @@ use crate::access::{Caller, READERS};
 use crate::calls::TAG;
 use crate::code::{self, Code};
 use crate::doc::{self, Content, Doc};
+use crate::etag;
 use crate::params::{Params, invalid};
 use crate::problem::Problem;
 use crate::question;
@@ -13,12 +14,14 @@ use crate::wire::ReportView;
 use crate::wire::schema::Report;
 use axum::Extension;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{Method, Uri, header};
+use axum::response::Response;
+use http::{HeaderMap, Method, Uri};
 use std::sync::Arc;
-use tollbook_store::{Dimension, Interval, UsageQuery, View};
+use tollbook_store::{Dimension, Interval, Store, UsageQuery, View};
 use tollbook_types::parse_instant;
 
+/// Rows of a bucket that may be told to stand alone.
+pub const LIMIT_MAX: usize = 1_000;
 /// Days that are looked at when nothing is said.
 const DAYS_DEFAULT: u32 = 7;
 
@@ -32,11 +35,17 @@ pub fn routes() -> Vec<Route> {
 
 /// What a question for calls in groups may say, and be refused with.
 pub fn asks(doc: Doc) -> Doc {
-    doc.query("from", "The first day or instant, or `7d`; the last 7 days unless said.", doc::text())
+    etag::tagged(doc)
+        .query("from", "The first day or instant, or `7d`; the last 7 days unless said.", doc::text())
         .query("to", "The last day, or the first instant after.", doc::text())
         .query("tz", "The IANA zone of days and buckets.", doc::text())
         .query("interval", "The length of a bucket.", doc::words(&["none", "hour", "day", "week", "month"]))
         .query("group_by", "Dimensions, separated by commas.", doc::text())
+        .query(
+            "limit",
+            "Only so many rows of a bucket, the dearest; the others become one.",
+            doc::whole(1, LIMIT_MAX as u64),
+        )
         .query("as", "As corrected since, or as first recorded.", doc::words(&["corrected", "billed"]))
         .query("as_of", "As it was known at an instant; instead of `as`.", doc::instant())
         .dimensions()
@@ -48,26 +57,20 @@ pub fn asks(doc: Doc) -> Doc {
 pub async fn report(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let (query, zone) = asked(Params::of(&uri)?, &shared, &caller)?;
-    let text = shared
-        .read(move |store| {
-            let report = store.usage(&query)?;
-            // Many rows are many bytes: they are written here, where it may take its time.
-            Ok(serde_json::to_vec(&ReportView { query: &query, zone: &zone, report: &report }))
-        })
-        .await?;
-    written(text)
-}
-
-/// An answer that was written already.
-pub fn written(text: serde_json::Result<Vec<u8>>) -> Result<Response, Problem> {
-    let text = text.map_err(|error| {
-        tracing::error!("an answer could not be written: {error}");
-        Problem::internal()
-    })?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+    let mut params = Params::of(&uri)?;
+    let limit = params.limit(LIMIT_MAX)?;
+    let (query, zone) = asked(params, &shared, &caller)?;
+    let asked = ("usage", query.clone(), zone.clone(), limit);
+    let ask = move |store: &dyn Store| {
+        let report = store.usage(&query)?;
+        let report = if let Some(limit) = limit { report.top(limit)? } else { report };
+        // Many rows are many bytes: they are written here, where it may take its time.
+        Ok(serde_json::to_vec(&ReportView { query: &query, zone: &zone, report: &report }))
+    };
+    etag::answer(&shared, &headers, &asked, ask).await
 }
 
 /// The question for calls in groups that is asked, within what the caller sees, and its zone's name.

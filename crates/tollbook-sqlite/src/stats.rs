@@ -3,7 +3,7 @@
 //! Users and sessions are told apart by the digests of their names, so that a question holds some
 //! bytes of each, however long the names. This module must never decide what counts.
 
-use crate::grouping::{Grouping, Item, check_rows};
+use crate::grouping::{Group, Grouping, Item, check_rows};
 use crate::meta::Meta;
 use crate::plan::span_of;
 use crate::sums::Sums;
@@ -36,17 +36,38 @@ pub(crate) fn stats(
             tallies[item.group].add(item, is_active)
         })
     })?;
-    let mut rows = Vec::with_capacity(tallies.len());
-    let mut total = Tally::default();
-    for (bucket, keys, group) in grouping.groups()? {
-        let mut tally = std::mem::take(&mut tallies[group]);
-        rows.push(StatsRow { bucket, keys, stats: tally.stats() });
-        total.merge(tally)?;
-    }
-    rows.sort_by(|a, b| {
-        let by = |row: &StatsRow| (row.bucket, Reverse(row.stats.measures.cost));
-        by(a).cmp(&by(b)).then_with(|| a.keys.cmp(&b.keys))
+    report(query, grouping.groups()?, tallies)
+}
+
+fn report(
+    query: &StatsQuery,
+    mut groups: Vec<Group>,
+    mut tallies: Vec<Tally>,
+) -> Result<StatsReport, StoreError> {
+    let costs: Vec<Money> = tallies.iter().map(|tally| tally.sums.measures().cost).collect();
+    groups.sort_by(|(a_bucket, a_keys, a), (b_bucket, b_keys, b)| {
+        (a_bucket, Reverse(costs[*a]), a_keys).cmp(&(b_bucket, Reverse(costs[*b]), b_keys))
     });
+    let (limit, keys) = (query.limit.unwrap_or(usize::MAX), query.usage.group_by.len());
+    let mut rows = Vec::new();
+    let mut total = Tally::default();
+    for of_bucket in groups.chunk_by_mut(|a, b| a.0 == b.0) {
+        let (alone, others) = of_bucket.split_at_mut(limit.min(of_bucket.len()));
+        for (bucket, keys, group) in alone {
+            let mut tally = std::mem::take(&mut tallies[*group]);
+            let (bucket, keys) = (*bucket, std::mem::take(keys));
+            rows.push(StatsRow { bucket, keys, rest: 0, stats: tally.stats() });
+            total.merge(tally)?;
+        }
+        let Some((bucket, ..)) = others.first() else { continue };
+        let mut rest = Tally::default();
+        for (_, _, group) in &*others {
+            rest.merge(std::mem::take(&mut tallies[*group]))?;
+        }
+        let (bucket, keys) = (*bucket, vec![None; keys]);
+        rows.push(StatsRow { bucket, keys, rest: others.len() as u64, stats: rest.stats() });
+        total.merge(rest)?;
+    }
     Ok(StatsReport { rows, total: total.stats() })
 }
 

@@ -13,6 +13,7 @@ use crate::writer::Writer;
 use crate::{audit, calls, schema, stats, usage};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tollbook_store::{
@@ -67,6 +68,25 @@ pub struct SqliteStore {
     /// The write or sync that failed. Nothing is written after it.
     failed: OnceLock<String>,
     raw_rows_max: u64,
+    /// Odd while something is being written.
+    version: AtomicU64,
+}
+
+/// A change of the books on its way.
+struct Change<'a>(&'a AtomicU64);
+
+impl<'a> Change<'a> {
+    /// Begins one; there is a single writer, so that there is never more than one.
+    fn begin(version: &'a AtomicU64) -> Change<'a> {
+        version.fetch_add(1, Ordering::SeqCst);
+        Change(version)
+    }
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 impl SqliteStore {
@@ -94,7 +114,14 @@ impl SqliteStore {
         let readers = Readers::new(path);
         let raw_rows_max = options.raw_rows_max;
         let (path, writer) = (path.to_owned(), Some(Mutex::new(writer)));
-        Ok(SqliteStore { path, readers, writer, failed: OnceLock::new(), raw_rows_max })
+        Ok(SqliteStore {
+            path,
+            readers,
+            writer,
+            failed: OnceLock::new(),
+            raw_rows_max,
+            version: AtomicU64::new(0),
+        })
     }
 
     /// Opens a store to read it, also beside a process that writes it.
@@ -113,7 +140,14 @@ impl SqliteStore {
         })?;
         let raw_rows_max = limits::RAW_ROWS_MAX;
         let path = path.to_owned();
-        Ok(SqliteStore { path, readers, writer: None, failed: OnceLock::new(), raw_rows_max })
+        Ok(SqliteStore {
+            path,
+            readers,
+            writer: None,
+            failed: OnceLock::new(),
+            raw_rows_max,
+            version: AtomicU64::new(0),
+        })
     }
 
     fn read<T>(
@@ -136,7 +170,16 @@ impl SqliteStore {
         work(&transaction, shelves)
     }
 
+    /// Changes the books.
     fn write<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.tend(|writer| {
+            let _change = Change::begin(&self.version);
+            work(writer)
+        })
+    }
+
+    /// Works at the file without a change of what is in the books.
+    fn tend<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let Some(writer) = &self.writer else {
             return Err(StoreError::Invalid("the store was opened to be read".to_owned()));
         };
@@ -205,6 +248,11 @@ impl EventStore for SqliteStore {
         self.read(|connection, _| Meta::of(connection)?.position())
     }
 
+    fn version(&self) -> Option<u64> {
+        let version = self.version.load(Ordering::SeqCst);
+        (self.writer.is_some() && version.is_multiple_of(2)).then_some(version)
+    }
+
     fn find(&self, identities: &[IdentityRef<'_>]) -> Result<Vec<Option<Known>>, StoreError> {
         self.look_up(|connection, shelves| find_all(connection, shelves, identities))
     }
@@ -222,7 +270,7 @@ impl EventStore for SqliteStore {
 
     fn sync(&self) -> Result<(), StoreError> {
         if self.writer.is_some() {
-            self.write(Writer::settle)?;
+            self.tend(Writer::settle)?;
         }
         self.checkpoint().map(drop)
     }
@@ -234,7 +282,7 @@ impl EventStore for SqliteStore {
         self.refuse_if_failed()?;
         // What stands in the log is safe from here on, whether or not readers let it be copied.
         self.noted(self.sync_log())?;
-        self.write(|writer| {
+        self.tend(|writer| {
             let connection = &writer.connection;
             connection.busy_timeout(TRIM_TIMEOUT).db()?;
             // Done only when the log is empty: what is left of it would be read again after a crash.

@@ -244,7 +244,7 @@ impl Summing<'_> {
         for (bucket, keys, group) in self.grouping.groups()? {
             let sums = &self.sums[group];
             total.add(sums)?;
-            rows.push(UsageRow { bucket, keys, measures: sums.measures() });
+            rows.push(UsageRow { bucket, keys, rest: 0, measures: sums.measures() });
         }
         rows.sort_by(|a, b| {
             let by = |row: &UsageRow| (row.bucket, Reverse(row.measures.cost));

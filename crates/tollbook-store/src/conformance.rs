@@ -22,13 +22,14 @@ pub use questions::{
 };
 pub use random::Random;
 pub use reading::{adjustments_and_views, pages_of_calls, round_trip};
-pub use stats::{stats_by_hand, stats_by_sessions};
+pub use stats::{stats_by_hand, stats_by_sessions, stats_of_the_dearest};
 pub use sums::{
     days_of_every_zone, every_dimension, every_interval, filters, legs, nothing_is_no_row, order_of_rows,
     splits_add_up,
 };
 pub use upkeep::{
     audit_and_rebuild, backup, controls, extent, gaps_and_seals, purge, range_sums_and_digests, reopening,
+    versions,
 };
 pub use workload::{MODELS, Made, Workload};
 pub use writing::{identities_and_joins, open_calls, positions, refusals, response_keys};
@@ -64,8 +65,8 @@ macro_rules! conformance {
             positions refusals identities_and_joins response_keys open_calls
             round_trip adjustments_and_views pages_of_calls
             every_dimension every_interval days_of_every_zone filters legs splits_add_up order_of_rows
-            nothing_is_no_row stats_by_hand stats_by_sessions
-            controls gaps_and_seals range_sums_and_digests audit_and_rebuild purge extent reopening backup
+            nothing_is_no_row stats_by_hand stats_by_sessions stats_of_the_dearest
+            controls gaps_and_seals range_sums_and_digests audit_and_rebuild purge extent reopening backup versions
             erasing erased_ids stripping
             random_workloads huge_costs readers_see_whole_batches
         }

@@ -17,7 +17,7 @@ use crate::query::{
     View,
 };
 use crate::record::entry_digest;
-use crate::stats::{StatsQuery, StatsReport, StatsRow};
+use crate::stats::{StatsQuery, StatsReport};
 use crate::store::{Audit, ControlStore, EventStore, Known, Position, RangeSum};
 use crate::stored::{State, StoredCall};
 use facts::Facts;
@@ -61,6 +61,7 @@ impl MemoryStore {
         let mut books = self.books.write().unwrap_or_else(PoisonError::into_inner);
         let mut changed = Books::clone(&books);
         let answer = change(&mut changed)?;
+        changed.version += 1;
         *books = Arc::new(changed);
         Ok(answer)
     }
@@ -71,6 +72,8 @@ impl MemoryStore {
 struct Books {
     ledger_id: String,
     applied: Seq,
+    /// Counts changes.
+    version: u64,
     cutoff: Option<Timestamp>,
     calls: BTreeMap<Seq, Arc<StoredCall>>,
     /// Calls that were dropped, of which only sums may still speak.
@@ -345,6 +348,10 @@ impl EventStore for MemoryStore {
         Ok(Position { applied: books.applied, ledger_id: books.ledger_id.clone(), cutoff: books.cutoff })
     }
 
+    fn version(&self) -> Option<u64> {
+        Some(self.books().version)
+    }
+
     fn find(&self, identities: &[IdentityRef<'_>]) -> Result<Vec<Option<Known>>, StoreError> {
         let books = self.books();
         Ok(identities.iter().map(|identity| books.identities.get(&identity.to_identity()).cloned()).collect())
@@ -416,7 +423,7 @@ impl EventStore for MemoryStore {
                 merge(&mut total, &measures)?;
             }
         }
-        let row = |((bucket, keys), measures)| UsageRow { bucket, keys, measures };
+        let row = |((bucket, keys), measures)| UsageRow { bucket, keys, rest: 0, measures };
         let mut rows: Vec<UsageRow> = sums.into_iter().map(row).collect();
         // The sort is stable and the rows come by bucket and keys.
         rows.sort_by_key(|row| (row.bucket, Reverse(row.measures.cost)));
@@ -426,7 +433,7 @@ impl EventStore for MemoryStore {
     fn stats(&self, query: &StatsQuery) -> Result<StatsReport, StoreError> {
         let books = self.books();
         let usage = &query.usage;
-        let mut groups: BTreeMap<(Option<Timestamp>, Vec<Option<String>>), Facts> = BTreeMap::new();
+        let mut groups = facts::Groups::new();
         let mut total = Facts::default();
         for call in books.in_range(usage.range) {
             let event = &call.entry.event;
@@ -441,11 +448,7 @@ impl EventStore for MemoryStore {
                 }
             }
         }
-        let row =
-            |((bucket, keys), facts): (_, Facts)| facts.stats().map(|stats| StatsRow { bucket, keys, stats });
-        let mut rows = groups.into_iter().map(row).collect::<Result<Vec<_>, StoreError>>()?;
-        rows.sort_by_key(|row| (row.bucket, Reverse(row.stats.measures.cost)));
-        Ok(StatsReport { rows, total: total.stats()? })
+        Ok(StatsReport { rows: facts::rows(query, groups)?, total: total.stats()? })
     }
 
     fn open_calls(&self) -> Result<Vec<(Seq, OpenCall)>, StoreError> {

@@ -1,6 +1,7 @@
 //! The questions that reports, the API and the command line ask, as types: no text of a query
 //! language is ever built outside a back end.
 
+use crate::error::StoreError;
 use crate::stored::StoredCall;
 pub use tollbook_types::{Dimension, Zone};
 use tollbook_types::{Meters, Money, Seq, TimeRange, Timestamp};
@@ -139,6 +140,8 @@ pub struct UsageRow {
     pub bucket: Option<Timestamp>,
     /// The values of the `group_by` dimensions, in their order; `None` where absent.
     pub keys: Vec<Option<String>>,
+    /// 0 in a row of its own; else it is what so many rows of the bucket come to, and has no keys.
+    pub rest: u64,
     /// The sums.
     pub measures: Measures,
 }
@@ -153,6 +156,34 @@ pub struct UsageReport {
     pub total: Measures,
     /// True when rollups answered, false when entries were read one by one.
     pub from_rollups: bool,
+}
+
+impl UsageReport {
+    /// Keeps the first `limit` rows of each bucket, which are its dearest; what the others of a bucket
+    /// come to is one row behind them, so that rows still add up to the total.
+    pub fn top(self, limit: usize) -> Result<UsageReport, StoreError> {
+        let mut rows: Vec<UsageRow> = Vec::new();
+        let mut kept = 0;
+        for row in self.rows {
+            match rows.last_mut().filter(|last| last.bucket == row.bucket) {
+                None => {
+                    kept = 1;
+                    rows.push(row);
+                }
+                Some(_) if kept < limit => {
+                    kept += 1;
+                    rows.push(row);
+                }
+                Some(rest) if rest.rest > 0 => {
+                    rest.rest += 1;
+                    let sum = rest.measures.merge(&row.measures);
+                    sum.ok_or_else(|| StoreError::Invalid("a sum does not fit".to_owned()))?;
+                }
+                Some(_) => rows.push(UsageRow { keys: vec![None; row.keys.len()], rest: 1, ..row }),
+            }
+        }
+        Ok(UsageReport { rows, ..self })
+    }
 }
 
 /// The order of a list of calls. Among calls with equal sort values the last recorded comes first.

@@ -18,6 +18,9 @@ pub struct StatsQuery {
     pub usage: UsageQuery,
     /// When sessions are looked at: those with a call in the 30 minutes before are active.
     pub at: Timestamp,
+    /// How many rows of a bucket, the dearest, stand alone; all unless said. What the others come to
+    /// is one row behind them.
+    pub limit: Option<usize>,
 }
 
 impl StatsQuery {
@@ -123,6 +126,8 @@ pub struct StatsRow {
     pub bucket: Option<Timestamp>,
     /// The values of the `group_by` dimensions, in their order; `None` where absent.
     pub keys: Vec<Option<String>>,
+    /// 0 in a row of its own; else it is of the calls of so many rows of the bucket, and has no keys.
+    pub rest: u64,
     /// What there is to say.
     pub stats: Stats,
 }

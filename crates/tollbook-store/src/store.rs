@@ -66,6 +66,13 @@ pub trait EventStore: Send + Sync {
     /// How far the store has come.
     fn position(&self) -> Result<Position, StoreError>;
 
+    /// A number that changes whenever an answer may: while it stays the same in this process, every
+    /// question has the answer that it had. `None` while something is being written, and where
+    /// another process may write. Cheap: it is asked before each frequent question.
+    ///
+    /// The position is not enough: what is dropped with time moves no position.
+    fn version(&self) -> Option<u64>;
+
     /// What is known of each identity, in order.
     fn find(&self, identities: &[IdentityRef<'_>]) -> Result<Vec<Option<Known>>, StoreError>;
 

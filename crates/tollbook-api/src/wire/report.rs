@@ -61,24 +61,28 @@ struct RowView<'a> {
 impl Serialize for RowView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        row_keys(&mut map, self.query, self.row.bucket, &self.row.keys)?;
+        row_keys(&mut map, self.query, self.row.bucket, &self.row.keys, self.row.rest)?;
         entries(&mut map, &self.row.measures)?;
         map.end()
     }
 }
 
-/// What a row is about: its bucket and its value of each dimension.
+/// What a row is about: its bucket and its value of each dimension, or how many rows it sums up.
 pub(super) fn row_keys<M: SerializeMap>(
     map: &mut M,
     query: &UsageQuery,
     bucket: Option<Timestamp>,
     keys: &[Option<String>],
+    rest: u64,
 ) -> Result<(), M::Error> {
     if let Some(bucket) = bucket {
         map.serialize_entry("bucket", &instant_in(bucket, &query.zone))?;
     }
     for (dimension, key) in query.group_by.iter().zip(keys) {
         map.serialize_entry(&dimension.to_string(), key)?;
+    }
+    if rest > 0 {
+        map.serialize_entry("rest", &rest)?;
     }
     Ok(())
 }

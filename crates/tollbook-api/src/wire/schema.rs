@@ -223,6 +223,9 @@ pub struct Measures {
 pub struct Row {
     /// The bucket's first instant, in the zone of the question.
     pub bucket: Option<Instant>,
+    /// There where the row is what so many rows of the bucket come to; its dimensions are null then.
+    #[schema(minimum = 1)]
+    pub rest: Option<u64>,
     #[serde(flatten)]
     pub measures: Measures,
     /// The row's value of each dimension.
@@ -295,6 +298,9 @@ pub struct Figures {
 pub struct FiguresRow {
     /// The bucket's first instant, in the zone of the question.
     pub bucket: Option<Instant>,
+    /// There where the row is what so many rows of the bucket come to; its dimensions are null then.
+    #[schema(minimum = 1)]
+    pub rest: Option<u64>,
     #[serde(flatten)]
     pub figures: Figures,
     /// The row's value of each dimension.

@@ -35,7 +35,7 @@ struct RowView<'a> {
 impl Serialize for RowView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        row_keys(&mut map, self.query, self.row.bucket, &self.row.keys)?;
+        row_keys(&mut map, self.query, self.row.bucket, &self.row.keys, self.row.rest)?;
         figures(&mut map, &self.row.stats)?;
         map.end()
     }

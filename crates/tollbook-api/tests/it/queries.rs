@@ -1,7 +1,9 @@
 //! Reading: calls, one call, its explanation, sums, and what each caller sees of them.
 
 use crate::matrix::Row;
-use crate::rig::{Rig, bound, event};
+use crate::rig::{Answer, Rig, bound, event, request};
+use axum::body::Body;
+use http::Method;
 use serde_json::{Value, json};
 use tollbook_types::Role;
 
@@ -237,6 +239,81 @@ fn sums_among_statistics_are_those_of_usage() {
             }
         }
     }
+}
+
+#[test]
+fn the_dearest_stand_alone_and_the_rest_together() {
+    let rig = filled();
+    let get = |target: &str| rig.get(&format!("/api/v1/{target}"), &rig.keys.viewer).json();
+    for name in ["usage", "stats"] {
+        let whole = get(&format!("{name}?group_by=tag.n"));
+        for limit in [1, 2, 5, 6, 1_000] {
+            let report = get(&format!("{name}?group_by=tag.n&limit={limit}"));
+            assert_eq!(report["total"], whole["total"], "{name} {limit}");
+            let rows = report["rows"].as_array().unwrap();
+            assert_eq!(rows.len(), 6.min(limit + 1));
+            for (row, own) in rows.iter().zip(whole["rows"].as_array().unwrap()).take(limit) {
+                assert_eq!(row, own, "{name} {limit}");
+            }
+            let calls: u64 = rows.iter().map(|row| row["calls"].as_u64().unwrap()).sum();
+            assert_eq!(calls, 6);
+            if limit < 6 {
+                let rest = &rows[limit];
+                assert_eq!((&rest["rest"], &rest["tag.n"]), (&json!(6 - limit), &Value::Null));
+                assert_eq!(rest["calls"], 6 - limit);
+            }
+        }
+        for bad in ["0", "1001", "x", "-1", "1&limit=1"] {
+            let answer = rig.get(&format!("/api/v1/{name}?limit={bad}"), &rig.keys.viewer);
+            assert_eq!(answer.verdict(), "400 parameter_invalid", "{name} {bad}");
+        }
+    }
+    let hours = get("usage?interval=hour&group_by=tag.n&limit=1");
+    assert_eq!(hours["rows"].as_array().unwrap().len(), 2, "of each hour");
+}
+
+#[test]
+fn what_did_not_change_is_not_sent_again() {
+    let rig = filled();
+    let get = |target: &str, key: &str, tag: &str| {
+        rig.send(request(Method::GET, target, key, &[("if-none-match", tag)], Body::empty()))
+    };
+    let tag_of = |answer: &Answer| answer.headers["etag"].to_str().unwrap().to_owned();
+    let viewer = rig.keys.viewer.as_str();
+    let targets = ["calls", "calls?limit=2", "usage", "usage?interval=hour", "stats", "stats?interval=hour"]
+        .map(|target| format!("/api/v1/{target}"));
+    let mut tags: Vec<String> = Vec::new();
+    for target in &targets {
+        let first = rig.get(target, viewer);
+        assert_eq!(first.headers["cache-control"], "private, no-cache");
+        let tag = tag_of(&first);
+        assert!(!tags.contains(&tag), "{target}: each question has its own");
+        for (told, status) in [
+            (tag.as_str(), 304),
+            (&format!("\"other\", W/{tag}"), 304),
+            ("*", 304),
+            ("\"other\"", 200),
+            (tag.trim_matches('"'), 200),
+            ("", 200),
+        ] {
+            let again = get(target, viewer, told);
+            assert_eq!((again.status.as_u16(), tag_of(&again)), (status, tag.clone()), "{target} {told}");
+            assert_eq!(again.body, if status == 304 { Vec::new() } else { first.body.clone() });
+            assert_eq!(again.headers["cache-control"], "private, no-cache");
+        }
+        // Who sees other calls asks another question.
+        assert_eq!(get(target, &rig.keys.member, &tag).status, 200, "{target}");
+        assert_eq!(get(target, "", &tag).status, 401);
+        tags.push(tag);
+    }
+    let all_are = |status: u16, what: &str| {
+        for (target, tag) in targets.iter().zip(&tags) {
+            assert_eq!(get(target, viewer, tag).status.as_u16(), status, "{target} {what}");
+        }
+    };
+    all_are(304, "with nothing new");
+    rig.ingest(event("c9", ""));
+    all_are(200, "after a call");
 }
 
 #[test]

@@ -84,7 +84,9 @@ pub fn usage_query(random: &mut Random) -> UsageQuery {
 
 /// A question for more than sums, at an instant around the calls' own.
 pub fn stats_query(random: &mut Random) -> StatsQuery {
-    StatsQuery { usage: usage_query(random), at: moment(random, 1_767_225_600, 365 * 86_400) }
+    let usage = usage_query(random);
+    let limit = random.chance(40).then(|| 1 + random.below(4) as usize);
+    StatsQuery { usage, at: moment(random, 1_767_225_600, 365 * 86_400), limit }
 }
 
 /// A question for calls, from the start.

@@ -49,7 +49,7 @@ fn filled(backend: &dyn Backend) -> Box<dyn Store> {
 
 /// Everything, looked at in some second.
 fn all_at(at: i64) -> StatsQuery {
-    StatsQuery { usage: everything(), at: second(at) }
+    StatsQuery { usage: everything(), at: second(at), limit: None }
 }
 
 /// Percentiles, persons, averages and ratios of five calls.
@@ -78,7 +78,7 @@ pub fn stats_by_hand(backend: &dyn Backend) {
 
     let later = TimeRange { from: Some(second(9_000)), to: None };
     let nothing = UsageQuery { range: later, ..everything() };
-    let empty = store.stats(&StatsQuery { usage: nothing, at: second(0) }).must();
+    let empty = store.stats(&StatsQuery { usage: nothing, at: second(0), limit: None }).must();
     assert_eq!((empty.rows.len(), &empty.total), (0, &Stats::default()));
     let ratios = [empty.total.output_per_input(), empty.total.cache_hit_rate(), empty.total.success_rate()];
     assert_eq!(ratios, [None; 3], "nothing by nothing is no ratio");
@@ -98,7 +98,7 @@ pub fn stats_by_sessions(backend: &dyn Backend) {
     }
     let by_session = |view| {
         let usage = UsageQuery { group_by: vec![Dimension::Session], view, ..everything() };
-        let report = store.stats(&StatsQuery { usage, at: second(5_400) }).must();
+        let report = store.stats(&StatsQuery { usage, at: second(5_400), limit: None }).must();
         let row = |row: &crate::StatsRow| (row.keys[0].clone(), row.stats.users, row.stats.sessions);
         (report.rows.iter().map(row).collect::<Vec<_>>(), report.total.users, report.total.sessions)
     };
@@ -115,4 +115,27 @@ pub fn stats_by_sessions(backend: &dyn Backend) {
     assert_eq!(by_session(View::AsOf(second(8_999))), (rows, 2, 3));
     let corrected = by_session(View::Corrected);
     assert_eq!((corrected.0[0].1, corrected.1, corrected.2), (2, 3, 3), "ann and eve");
+}
+
+/// The dearest stand alone, the rest in one row, which adds up and counts a user once.
+pub fn stats_of_the_dearest(backend: &dyn Backend) {
+    let store = filled(backend);
+    let usage = UsageQuery { group_by: vec![Dimension::Session], ..everything() };
+    let sums = store.usage(&usage).must();
+    for limit in 1..6 {
+        let query = StatsQuery { usage: usage.clone(), at: second(5_400), limit: Some(limit) };
+        let report = store.stats(&query).must();
+        let top = sums.clone().top(limit).must();
+        let rows = |row: &crate::StatsRow| (row.keys.clone(), row.rest, row.stats.measures.clone());
+        let expected: Vec<_> =
+            top.rows.iter().map(|row| (row.keys.clone(), row.rest, row.measures.clone())).collect();
+        assert_eq!(report.rows.iter().map(rows).collect::<Vec<_>>(), expected, "{limit}");
+        let left = 4_usize.saturating_sub(limit) as u64;
+        assert_eq!(report.rows.last().map(|row| row.rest), Some(left), "{limit}");
+        let together = Money::checked_sum(report.rows.iter().map(|row| row.stats.measures.cost));
+        assert_eq!(together, Some(report.total.measures.cost));
+    }
+    let query = StatsQuery { usage, at: second(5_400), limit: Some(1) };
+    let rest = store.stats(&query).must().rows.remove(1).stats;
+    assert_eq!((rest.users, rest.sessions, rest.latency_ms.map(|of| of.p50)), (1, 2, Some(200)), "bob twice");
 }

@@ -18,6 +18,33 @@ fn told(store: &dyn Store, reference: &MemoryStore, work: &mut Workload, batches
     }
 }
 
+/// One act upon a store.
+type Act<'a> = (&'a str, Box<dyn FnOnce(&dyn Store) + 'a>);
+
+/// The version is another after everything that changes an answer, and the same after the rest.
+pub fn versions(backend: &dyn Backend) {
+    let store = fresh(backend);
+    let mut work = Workload::new(38);
+    let cutoff: Timestamp = "2026-10-01T00:00:00Z".parse().must();
+    let (first, second) = (work.batch(40), work.batch(40));
+    let acts: Vec<Act<'_>> = vec![
+        ("append", Box::new(|store| store.append(&first).must())),
+        ("append again", Box::new(|store| store.append(&second).must())),
+        ("strip", Box::new(|store| assert!(store.strip(cutoff, 1_000).must() > 0))),
+        ("purge", Box::new(|store| assert!(store.purge(cutoff).must() > 0))),
+    ];
+    let mut seen = vec![store.version()];
+    for (name, act) in acts {
+        act(&*store);
+        let version = store.version();
+        assert!(version.is_some() && !seen.contains(&version), "{name}: {version:?} after {seen:?}");
+        seen.push(version);
+        store.usage(&everything()).must();
+        store.sync().must();
+        assert_eq!(store.version(), version, "{name}, then read and synced");
+    }
+}
+
 /// The latest version of each document, deleted ones too, by exact prefix and in key order.
 pub fn controls(backend: &dyn Backend) {
     let store = fresh(backend);

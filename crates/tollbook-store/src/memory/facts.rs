@@ -3,10 +3,36 @@
 use super::merge;
 use crate::error::StoreError;
 use crate::query::Measures;
-use crate::stats::{Percentiles, Stats};
+use crate::stats::{Percentiles, Stats, StatsQuery, StatsRow};
 use crate::stored::State;
-use std::collections::BTreeSet;
-use tollbook_types::{Event, Money};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use tollbook_types::{Event, Money, Timestamp};
+
+/// By bucket and keys.
+pub(super) type Groups = BTreeMap<(Option<Timestamp>, Vec<Option<String>>), Facts>;
+
+/// The rows of an answer.
+pub(super) fn rows(query: &StatsQuery, groups: Groups) -> Result<Vec<StatsRow>, StoreError> {
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    // The sort is stable and the groups come by bucket and keys.
+    groups.sort_by_key(|((bucket, _), facts)| (*bucket, Reverse(facts.measures.cost)));
+    let limit = query.limit.unwrap_or(usize::MAX);
+    let mut rows: Vec<StatsRow> = Vec::new();
+    while let Some(bucket) = groups.first().map(|((bucket, _), _)| *bucket) {
+        let end = groups.iter().take_while(|((other, _), _)| *other == bucket).count();
+        let mut of_bucket = groups.drain(..end);
+        for ((_, keys), facts) in of_bucket.by_ref().take(limit) {
+            rows.push(StatsRow { bucket, keys, rest: 0, stats: facts.stats()? });
+        }
+        let others: Vec<Facts> = of_bucket.map(|(_, facts)| facts).collect();
+        if !others.is_empty() {
+            let (keys, rest) = (vec![None; query.usage.group_by.len()], others.len() as u64);
+            rows.push(StatsRow { bucket, keys, rest, stats: Facts::together(others)?.stats()? });
+        }
+    }
+    Ok(rows)
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Facts {
@@ -50,6 +76,23 @@ impl Facts {
         self.sessions.extend(account.session.clone());
         self.active.extend(account.session.clone().filter(|_| is_active));
         Ok(())
+    }
+
+    /// Of several sets of calls.
+    fn together(all: Vec<Facts>) -> Result<Facts, StoreError> {
+        let mut sum = Facts::default();
+        for facts in all {
+            merge(&mut sum.measures, &facts.measures)?;
+            sum.latencies.extend(facts.latencies);
+            sum.firsts.extend(facts.firsts);
+            sum.priced.extend(facts.priced);
+            sum.tokens.extend(facts.tokens);
+            sum.users.extend(facts.users);
+            sum.sessions.extend(facts.sessions);
+            sum.active.extend(facts.active);
+            sum.in_sessions.extend(facts.in_sessions);
+        }
+        Ok(sum)
     }
 
     pub(super) fn stats(mut self) -> Result<Stats, StoreError> {

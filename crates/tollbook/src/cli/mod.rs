@@ -167,6 +167,9 @@ pub struct UsageArgs {
     /// Draw bars instead of the table
     #[arg(long)]
     pub chart: bool,
+    /// Only so many rows of each time, the dearest; the others become one
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
     /// Show percentiles of time, averages, persons and sessions instead of sums
     #[arg(long, conflicts_with = "chart")]
     pub stats: bool,

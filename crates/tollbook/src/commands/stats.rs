@@ -1,6 +1,6 @@
 //! `tollbook usage --stats`: how fast, how dear a call, for how many, how well.
 
-use crate::commands::usage::{footer, key_cells, key_columns, total_cells};
+use crate::commands::usage::{footer, key_cells, key_columns, row_keys, total_cells};
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::open;
@@ -44,7 +44,7 @@ fn table(query: &StatsQuery, report: &StatsReport) -> Table {
     ]);
     let mut table = Table::new(columns);
     for row in &report.rows {
-        let mut cells = key_cells(&query.usage, row.bucket, &row.keys);
+        let mut cells = key_cells(&query.usage, row.bucket, row_keys(&row.keys, row.rest));
         cells.extend(figures(&row.stats));
         table.row(cells);
     }

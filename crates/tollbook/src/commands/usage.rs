@@ -37,10 +37,12 @@ pub fn run(args: &UsageArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
         filters: filter::filters(&args.filter)?,
         view: filter::view(&args.view)?,
     };
+    let limit = args.limit.and_then(|limit| usize::try_from(limit).ok());
     if args.stats {
-        return stats::run(StatsQuery { usage: query, at: now }, &period.zone.name, config, out);
+        return stats::run(StatsQuery { usage: query, at: now, limit }, &period.zone.name, config, out);
     }
     let report = open::read(config, out)?.usage(&query)?;
+    let report = if let Some(limit) = limit { report.top(limit)? } else { report };
     if out.json {
         out.json(&ReportView { query: &query, zone: &period.zone.name, report: &report })?;
         return Ok(Exit::Ok);
@@ -66,7 +68,7 @@ fn table(query: &UsageQuery, report: &UsageReport, out: &Out) -> Vec<String> {
     columns.push(Column::number("Cost"));
     let mut table = Table::new(columns);
     for row in &report.rows {
-        let mut cells = key_cells(query, row.bucket, &row.keys);
+        let mut cells = key_cells(query, row.bucket, row_keys(&row.keys, row.rest));
         cells.extend(figures(&row.measures));
         table.row(cells);
     }
@@ -113,16 +115,25 @@ pub(super) fn total_cells(columns: usize) -> Vec<Cell> {
 }
 
 /// What a row is about.
-pub(super) fn key_cells(query: &UsageQuery, bucket: Option<Timestamp>, keys: &[Option<String>]) -> Vec<Cell> {
+pub(super) fn key_cells(query: &UsageQuery, bucket: Option<Timestamp>, keys: Vec<String>) -> Vec<Cell> {
     let bucket = bucket.map(|at| Cell::Text(bucket_text(at, query.interval, &query.zone)));
-    bucket.into_iter().chain(keys.iter().map(|key| Cell::text(key.as_deref()))).collect()
+    bucket.into_iter().chain(keys.into_iter().map(Cell::Text)).collect()
+}
+
+/// A row's values of each dimension, or how many rows it sums up.
+pub(super) fn row_keys(keys: &[Option<String>], rest: u64) -> Vec<String> {
+    let mut texts: Vec<String> =
+        keys.iter().map(|key| key.clone().unwrap_or_else(|| "–".to_owned())).collect();
+    if let Some(first) = texts.first_mut().filter(|_| rest > 0) {
+        *first = format!("{} others", count(rest));
+    }
+    texts
 }
 
 fn chart(query: &UsageQuery, report: &UsageReport, width: usize) -> Vec<String> {
     let bar = |row: &UsageRow| -> Bar {
         let bucket = row.bucket.map(|at| bucket_text(at, query.interval, &query.zone));
-        let keys = row.keys.iter().map(|key| key.clone().unwrap_or_else(|| "–".to_owned()));
-        let label: Vec<String> = bucket.into_iter().chain(keys).collect();
+        let label: Vec<String> = bucket.into_iter().chain(row_keys(&row.keys, row.rest)).collect();
         (label.join(" "), has_amount(&row.measures).then_some(row.measures.cost))
     };
     bars(&report.rows.iter().map(bar).collect::<Vec<_>>(), width)

@@ -16,6 +16,7 @@ fn everything_fits_the_width_and_has_no_colours_when_piped() {
             &["usage", "--all", "--by", "provider,model"],
             &["usage", "monthly", "--all", "--by", "model,user,operation"],
             &["usage", "--all", "--by", "model", "--chart"],
+            &["usage", "--all", "--by", "model,user", "-n", "2"],
             &["usage", "daily", "--all", "--by", "model,user,operation", "--stats"],
             &["calls"],
             &["explain", "book-7"],
