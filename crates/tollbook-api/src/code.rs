@@ -89,7 +89,7 @@ codes! {
     RateLimited "rate_limited" TOO_MANY_REQUESTS "too soon: wait as long as the header retry-after says",
     BudgetConfigured "budget_configured" CONFLICT "the budget stands in the configuration: change it there",
     PreconditionFailed "precondition_failed" PRECONDITION_FAILED "somebody else changed it meanwhile: read it and try again",
-    RangeTooLarge "range_too_large" UNPROCESSABLE_ENTITY "more than one question may read: choose a shorter range or fewer dimensions",
+    RangeTooLarge "range_too_large" UNPROCESSABLE_ENTITY "more than one question may read, or longer than it may take: choose a shorter range or fewer dimensions",
     Internal "internal" INTERNAL_SERVER_ERROR "something failed here; the log has more under the request's id",
     Busy "busy" SERVICE_UNAVAILABLE "too much to do at once: send the same again",
     StorageBusy "storage_busy" SERVICE_UNAVAILABLE "the store is busy: send the same again",

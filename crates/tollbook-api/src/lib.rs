@@ -52,6 +52,7 @@ use question::NamedZone;
 use shared::Shared;
 use std::sync::Arc;
 use tollbook_ledger::Ledger;
+use tollbook_store::Store;
 use tollbook_types::Clock;
 
 /// How the API is run.
@@ -80,6 +81,14 @@ impl Api {
         shared.hub.begin(shared.ledger.status().applied);
         feed::start(shared.ledger.follow(feed::CHANGES_MAX), shared.readers())?;
         Ok(Api { shared })
+    }
+
+    /// Asks this store instead of the ledger's own. It has the same books, and bounds on what one
+    /// question may take.
+    #[must_use]
+    pub fn with_store(mut self, store: Arc<dyn Store>) -> Api {
+        self.shared.store = store;
+        self
     }
 
     /// Shows these among its metrics, too.

@@ -30,6 +30,8 @@ const TURN_MAX: Duration = Duration::from_secs(10);
 pub struct Shared {
     /// The books.
     pub ledger: Arc<Ledger>,
+    /// The same books, for questions: it may refuse some of them that the ledger's own store answers.
+    pub store: Arc<dyn Store>,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// How the API is run.
@@ -63,6 +65,7 @@ impl Shared {
     /// With nothing running yet.
     pub fn new(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, options: Options) -> Shared {
         Shared {
+            store: ledger.store().clone(),
             ledger,
             clock,
             run: Uuid::now_v7(),
@@ -99,7 +102,7 @@ impl Shared {
         &self,
         ask: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
-        let store = self.ledger.store().clone();
+        let store = self.store.clone();
         on_thread(&self.reads, move || ask(store.as_ref()).map_err(Problem::from)).await
     }
 

@@ -22,7 +22,7 @@ use tollbook_types::{Timestamp, parse_instant};
 /// Its routes.
 pub fn routes() -> Vec<Route> {
     let saying = asks(Doc::new(TAG, "Say more of calls than sums"))
-        .about("Percentiles, averages, persons, sessions and rates, of the calls read one by one: two million at most.")
+        .about("Percentiles, averages, persons, sessions and rates, of the calls read one by one.")
         .query("at", "When sessions are looked at; the end of this minute unless said.", doc::instant())
         .gives(200, "The question, rows, and the same of all.", [Content::json::<FiguresReport>()]);
     vec![route(Method::GET, "/api/v1/stats", READERS, report, saying)]

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tollbook_sqlite::{Options, SqliteStore};
 use tollbook_store::{
-    Batch, CallsOrder, CallsQuery, Dimension, EventStore, Filter, Interval, Op, UsageQuery, View, Zone,
-    entry_digest,
+    Batch, CallsOrder, CallsQuery, Dimension, EventStore, Filter, Interval, Op, StatsQuery, UsageQuery, View,
+    Zone, entry_digest,
 };
 use tollbook_types::{
     Attribution, Conditions, CostBasis, Digest, Entry, Event, Evidence, LegRating, Meter, Meters, Money,
@@ -364,6 +364,13 @@ fn ask(store: &SqliteStore) -> Result<(), Box<dyn Error>> {
     let one = Filter::is(Dimension::User, "user_000042@example.com");
     timed("day, one user, 90 days", &sums(usage(89, Interval::Day, None, vec![one])))?;
     timed("sessions, 1 day (entries)", &sums(usage(1, Interval::None, Some(Dimension::Session), vec![])))?;
+    for (name, by) in [("model", Dimension::Model), ("session", Dimension::Session)] {
+        let usage = usage(7, Interval::None, Some(by), vec![]);
+        let at = usage.range.to.unwrap_or_default();
+        let query = StatsQuery { usage, at, limit: None };
+        timed(&format!("statistics by {name}, 7 days (entries)"), &|| Ok(store.stats(&query)?.rows.len()))?;
+    }
+    timed("sessions, 7 days (entries)", &sums(usage(7, Interval::None, Some(Dimension::Session), vec![])))?;
     let mut cut = usage(7, Interval::None, Some(Dimension::User), vec![]);
     let half = |at: Option<Timestamp>| at.and_then(|at| Timestamp::from_second(at.as_second() - 43_211).ok());
     cut.range = TimeRange { from: half(cut.range.from), to: half(cut.range.to) };

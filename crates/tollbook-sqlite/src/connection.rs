@@ -8,13 +8,15 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tollbook_store::StoreError;
 
 /// Older versions can lose a write-ahead log while two connections use it.
 const SQLITE_OLDEST: i32 = 3_051_003;
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const CACHED_STATEMENTS: usize = 128;
+/// Instructions of SQLite between two looks at the clock: some hundred rows.
+const STEPS_A_LOOK: std::ffi::c_int = 4_000;
 /// Readers that are kept open while nobody reads.
 const IDLE_READERS_MAX: usize = 4;
 /// Kibibytes of pages, negative as SQLite wants it.
@@ -108,11 +110,23 @@ impl Readers {
         &self,
         work: impl FnOnce(&Connection, &mut Shelves) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.read_within(None, work)
+    }
+
+    /// The same, interrupted once it has taken so long.
+    pub(crate) fn read_within<T>(
+        &self,
+        time_max: Option<Duration>,
+        work: impl FnOnce(&Connection, &mut Shelves) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let idle = lock(&self.idle).pop();
         let mut reader = match idle {
             Some(reader) => reader,
             None => Reader { connection: open_reader(&self.path)?, shelves: Shelves::default() },
         };
+        let end = time_max.map(|time_max| Instant::now() + time_max);
+        let is_over = end.map(|end| move || Instant::now() >= end);
+        reader.connection.progress_handler(STEPS_A_LOOK, is_over).db()?;
         let answer = {
             let transaction = reader.connection.unchecked_transaction().db()?;
             work(&transaction, &mut reader.shelves)

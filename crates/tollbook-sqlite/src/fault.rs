@@ -41,6 +41,7 @@ fn store_error(error: &rusqlite::Error) -> StoreError {
         }
         rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Busy(text),
+            ErrorCode::OperationInterrupted => StoreError::TooLong,
             ErrorCode::DiskFull => StoreError::Full(text),
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TypeMismatch => {
                 StoreError::Corrupt(text)

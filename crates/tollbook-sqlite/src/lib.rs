@@ -39,4 +39,4 @@ mod upkeep;
 mod usage;
 mod writer;
 
-pub use store::{Options, SqliteStore};
+pub use store::{Bounds, Options, SqliteStore};

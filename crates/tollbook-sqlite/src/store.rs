@@ -42,6 +42,15 @@ pub struct Options {
     pub held_back_max: usize,
 }
 
+/// What one question for sums, statistics or a page of calls may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Entries that it may read one by one.
+    pub rows_max: u64,
+    /// How long it may take; as long as it takes where there is none.
+    pub time_max: Option<Duration>,
+}
+
 /// Entries whose sums are held back: a reader adds them within a few milliseconds.
 const HELD_BACK_MAX: usize = 8_192;
 
@@ -67,7 +76,7 @@ pub struct SqliteStore {
     writer: Option<Mutex<Writer>>,
     /// The write or sync that failed. Nothing is written after it.
     failed: OnceLock<String>,
-    raw_rows_max: u64,
+    bounds: Bounds,
     /// Odd while something is being written.
     version: AtomicU64,
 }
@@ -112,20 +121,18 @@ impl SqliteStore {
         let mut writer = Writer::new(connection, options.held_back_max)?;
         writer.change_zone(&options.time_zone)?;
         let readers = Readers::new(path);
-        let raw_rows_max = options.raw_rows_max;
+        let bounds = Bounds { rows_max: options.raw_rows_max, time_max: None };
         let (path, writer) = (path.to_owned(), Some(Mutex::new(writer)));
-        Ok(SqliteStore {
-            path,
-            readers,
-            writer,
-            failed: OnceLock::new(),
-            raw_rows_max,
-            version: AtomicU64::new(0),
-        })
+        Ok(SqliteStore { path, readers, writer, failed: OnceLock::new(), bounds, version: AtomicU64::new(0) })
     }
 
     /// Opens a store to read it, also beside a process that writes it.
     pub fn open_read_only(path: &Path) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open_bounded(path, Bounds { rows_max: limits::RAW_ROWS_MAX, time_max: None })
+    }
+
+    /// As [`SqliteStore::open_read_only`], for questions of strangers.
+    pub fn open_bounded(path: &Path, bounds: Bounds) -> Result<SqliteStore, StoreError> {
         connection::check_library()?;
         if !path.try_exists().map_err(|error| StoreError::Io(error.to_string()))? {
             return Err(missing(path));
@@ -138,14 +145,13 @@ impl SqliteStore {
                 schema::FORMAT
             ))),
         })?;
-        let raw_rows_max = limits::RAW_ROWS_MAX;
         let path = path.to_owned();
         Ok(SqliteStore {
             path,
             readers,
             writer: None,
             failed: OnceLock::new(),
-            raw_rows_max,
+            bounds,
             version: AtomicU64::new(0),
         })
     }
@@ -155,6 +161,14 @@ impl SqliteStore {
         work: impl FnOnce(&Connection, &mut Shelves) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.readers.read(work)
+    }
+
+    /// As [`SqliteStore::read`], for questions that may be as large as whoever asks them likes.
+    fn question<T>(
+        &self,
+        work: impl FnOnce(&Connection, &mut Shelves) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.readers.read_within(self.bounds.time_max, work)
     }
 
     /// As [`SqliteStore::read`], for who is about to write: the writer has the pages in memory that a
@@ -301,15 +315,15 @@ impl EventStore for SqliteStore {
     }
 
     fn calls(&self, query: &CallsQuery) -> Result<CallsPage, StoreError> {
-        self.read(|connection, shelves| calls::calls(connection, shelves, query, self.raw_rows_max))
+        self.question(|connection, shelves| calls::calls(connection, shelves, query, self.bounds.rows_max))
     }
 
     fn usage(&self, query: &UsageQuery) -> Result<UsageReport, StoreError> {
-        self.read(|connection, shelves| usage::usage(connection, shelves, query, self.raw_rows_max))
+        self.question(|connection, shelves| usage::usage(connection, shelves, query, self.bounds.rows_max))
     }
 
     fn stats(&self, query: &StatsQuery) -> Result<StatsReport, StoreError> {
-        self.read(|connection, shelves| stats::stats(connection, shelves, query, self.raw_rows_max))
+        self.question(|connection, shelves| stats::stats(connection, shelves, query, self.bounds.rows_max))
     }
 
     fn open_calls(&self) -> Result<Vec<(Seq, OpenCall)>, StoreError> {

@@ -28,6 +28,9 @@ pub enum StoreError {
         /// The limit.
         limit: u64,
     },
+    /// The query took longer than any may.
+    #[error("the question takes longer to answer than any may")]
+    TooLong,
     /// An adjustment names a version that is not the next one.
     #[error("entry {entry} is at version {current}; an adjustment to version {offered} is stale")]
     Stale {

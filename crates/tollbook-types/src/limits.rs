@@ -58,6 +58,10 @@ pub const SEGMENT_AGE_DAYS: i64 = 30;
 pub const JOURNAL_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// Raw entries that one query may read where no rollup serves it.
 pub const RAW_ROWS_MAX: u64 = 20_000_000;
+/// How long a server works at one question: whoever asks for more waits for nothing.
+pub const QUESTION_SECONDS_MAX: u64 = 20;
+/// Raw entries that a server reads for one question: some three seconds of work.
+pub const QUESTION_ROWS_MAX: u64 = 750_000;
 /// Entries that one question for percentiles, persons and sessions may read: it holds some 100 bytes
 /// of each.
 pub const STATS_ROWS_MAX: u64 = 2_000_000;

@@ -9,10 +9,11 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tollbook_ledger::{DataDir, DirLock, Ledger, LedgerError, journal};
-use tollbook_sqlite::{Options, SqliteStore};
+use tollbook_sqlite::{Bounds, Options, SqliteStore};
 use tollbook_store::{EventStore, Position, Store, StoreError};
-use tollbook_types::{CardId, RateCard};
+use tollbook_types::{CardId, RateCard, limits};
 
 /// The books, for reading.
 pub type Books = Arc<dyn Store>;
@@ -102,6 +103,14 @@ pub fn open_store(config: &Config, path: &Path, ledger_id: Option<&str>) -> Resu
     let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let name = ledger_id.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
     Ok(SqliteStore::open(path, Options::creating(config.time_zone.value.zone.clone(), name))?)
+}
+
+/// The books of a ledger that is open, for questions of whoever may ask a server: none of them may
+/// take more than its share.
+pub fn asked(config: &Config) -> Result<Books, Failure> {
+    let time_max = Duration::from_secs(limits::QUESTION_SECONDS_MAX);
+    let bounds = Bounds { rows_max: limits::QUESTION_ROWS_MAX, time_max: Some(time_max) };
+    Ok(Arc::new(SqliteStore::open_bounded(&dir(config).store(), bounds)?))
 }
 
 /// How far a backup has come.

@@ -5,6 +5,10 @@ use crate::rig::{Answer, Rig, bound, event, request};
 use axum::body::Body;
 use http::Method;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use tollbook_api::Api;
+use tollbook_ledger::DataDir;
+use tollbook_sqlite::{Bounds, SqliteStore};
 use tollbook_types::Role;
 
 /// Who may use its routes.
@@ -270,6 +274,32 @@ fn the_dearest_stand_alone_and_the_rest_together() {
     }
     let hours = get("usage?interval=hour&group_by=tag.n&limit=1");
     assert_eq!(hours["rows"].as_array().unwrap().len(), 2, "of each hour");
+}
+
+#[test]
+fn more_than_a_question_may_take_is_refused() {
+    let mut rig = filled();
+    let file = DataDir::new(rig.dir.path().join("data")).store();
+    let bounds = Bounds { rows_max: 5, time_max: None };
+    let store = Arc::new(SqliteStore::open_bounded(&file, bounds).unwrap());
+    let api = Api::new(rig.ledger.clone(), rig.clock.clone(), tollbook_api::Options::default());
+    rig.router = api.unwrap().with_store(store).router();
+    let cases = [
+        ("usage", "200 "),
+        ("usage?group_by=user,model", "200 "),
+        ("usage?group_by=tag.n", "422 range_too_large"),
+        ("usage?group_by=tag.n&from=2026-11-22T10:22:00Z", "200 "),
+        ("stats", "422 range_too_large"),
+        ("stats?from=2026-11-22T10:22:00Z", "200 "),
+        ("calls", "200 "),
+        ("calls?sort=cost", "422 range_too_large"),
+        ("calls?sort=cost&limit=2&from=2026-11-22T10:22:00Z", "200 "),
+    ];
+    for (target, verdict) in cases {
+        let answer = rig.get(&format!("/api/v1/{target}"), &rig.keys.viewer);
+        assert_eq!(answer.verdict(), verdict, "{target}: {}", answer.text());
+        assert_eq!(answer.headers.contains_key("etag"), answer.status == 200);
+    }
 }
 
 #[test]

@@ -3,9 +3,12 @@
 use crate::suite::{filled, made};
 use rusqlite::Connection;
 use std::path::Path;
-use tollbook_sqlite::{Options, SqliteStore};
+use std::time::Duration;
+use tollbook_sqlite::{Bounds, Options, SqliteStore};
 use tollbook_store::conformance::Workload;
-use tollbook_store::{Dimension, EventStore, Interval, StoreError, UsageQuery, View, Zone};
+use tollbook_store::{
+    CallsOrder, CallsQuery, Dimension, EventStore, Interval, StatsQuery, StoreError, UsageQuery, View, Zone,
+};
 use tollbook_types::{TimeRange, Timestamp};
 
 fn everything() -> UsageQuery {
@@ -154,6 +157,36 @@ fn too_large_a_range_is_refused_where_entries_are_read() {
     let refused = store.usage(&by_session);
     assert!(matches!(refused, Err(StoreError::RangeTooLarge { limit: 50, .. })), "{refused:?}");
     store.usage(&everything()).unwrap();
+}
+
+#[test]
+fn a_question_that_takes_too_long_is_ended_and_the_next_is_answered() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let (writing, _) = filled(&path, 11, 20);
+    let bounds = |time_max| Bounds { rows_max: u64::MAX, time_max };
+    let hurried = SqliteStore::open_bounded(&path, bounds(Some(Duration::ZERO))).unwrap();
+    let patient = SqliteStore::open_bounded(&path, bounds(Some(Duration::from_secs(600)))).unwrap();
+    let usage = UsageQuery { group_by: vec![Dimension::Session], ..everything() };
+    let stats = StatsQuery { usage: usage.clone(), at: Timestamp::UNIX_EPOCH, limit: None };
+    let calls = CallsQuery {
+        range: TimeRange::ALL,
+        filters: Vec::new(),
+        order: CallsOrder::Costliest,
+        after: None,
+        limit: 1,
+    };
+    let is_over = |error: Option<StoreError>| matches!(error, Some(StoreError::TooLong));
+    for _ in 0..2 {
+        assert!(is_over(hurried.usage(&usage).err()));
+        assert!(is_over(hurried.stats(&stats).err()));
+        assert!(is_over(hurried.calls(&calls).err()));
+        // What is no question of a stranger takes its time.
+        assert_eq!(hurried.audit().unwrap().problems, Vec::<String>::new());
+    }
+    assert_eq!(patient.usage(&usage).unwrap().rows, writing.usage(&usage).unwrap().rows);
+    assert_eq!(patient.stats(&stats).unwrap(), writing.stats(&stats).unwrap());
+    assert_eq!(patient.calls(&calls).unwrap(), writing.calls(&calls).unwrap());
 }
 
 #[test]

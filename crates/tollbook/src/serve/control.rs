@@ -5,6 +5,7 @@ use super::{demo, figures, flights, upkeep};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::open;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -68,7 +69,10 @@ impl ControlPlane {
             secure_cookies: config.tls_cert.is_some(),
         };
         let api = Api::new(ledger.clone(), clock, options).map_err(failed)?;
-        let api = api.with_figures(figures::of(counters.clone())).with_flights(flights::of(flights.clone()));
+        let api = api
+            .with_store(open::asked(config)?)
+            .with_figures(figures::of(counters.clone()))
+            .with_flights(flights::of(flights.clone()));
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         runtime.spawn(serve(receiver, api.router()));
         runtime.spawn(upkeep::retain(Arc::downgrade(ledger), config.retention()));
