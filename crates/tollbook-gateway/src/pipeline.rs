@@ -59,7 +59,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Response<Answer> {
     let (parts, body) = request.into_parts();
-    let body = Inbound::new(body, plane.core.timeouts.request_idle);
+    let body = Inbound::new(body, plane.core.timeouts.request_idle, parts.version, &parts.headers);
     let here = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let (name, rest) = path::split(here);
     let place = plane.core.by_name.get(name).copied();

@@ -60,7 +60,8 @@ impl Call {
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        if !self.body.is_empty() || self.method == "POST" {
+        let is_framed = self.headers.iter().any(|(name, _)| name == "transfer-encoding");
+        if !is_framed && (!self.body.is_empty() || self.method == "POST") {
             head.push_str(&format!("content-length: {}\r\n", self.body.len()));
         }
         head.push_str("\r\n");

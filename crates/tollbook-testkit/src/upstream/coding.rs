@@ -5,6 +5,11 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use std::io::{self, Write};
 
+/// These bytes in this coding.
+pub fn encoded(coding: Coding, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    Encoder::new(coding)?.push(bytes, true)
+}
+
 /// Compresses pieces so that each can be read when it came.
 pub(super) enum Encoder {
     Gzip(GzEncoder<Vec<u8>>),

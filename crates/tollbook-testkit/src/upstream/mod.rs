@@ -11,6 +11,7 @@ mod script;
 pub(crate) mod wire;
 
 pub use canned::Tokens;
+pub use coding::encoded;
 pub use script::{Coding, Gate, Script};
 
 use std::collections::{HashMap, VecDeque};

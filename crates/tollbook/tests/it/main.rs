@@ -11,6 +11,7 @@ mod figures;
 mod gateway;
 mod ingest;
 mod keys;
+mod memory;
 mod output;
 mod processes;
 mod program;

@@ -5,6 +5,7 @@ use super::running::{Running, chat};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
+use tollbook_testkit::Call;
 use tollbook_testkit::upstream::Script;
 
 /// Sends a start, then a byte a second; how long the connection stays.
@@ -96,4 +97,32 @@ fn soak_a_client_that_reads_nothing_is_cut_and_its_call_recorded() {
     drop(connection);
     running.end();
     assert_eq!(running.books().len(), 1);
+}
+
+#[test]
+fn who_sends_all_before_reading_gets_its_refusal() {
+    let running = Running::start();
+    let body = vec![b' '; 20 * 1024 * 1024];
+    let post = |target: &str, key: &str| {
+        let call = Call { body: body.clone(), ..Call::post(target, &serde_json::Value::Null) };
+        call.bearer(key)
+    };
+    let chunked = |target: &str| {
+        let mut call = post(target, "tb_unknown").header("transfer-encoding", "chunked");
+        call.body = [b"1400000\r\n".as_slice(), &body, b"\r\n0\r\n\r\n"].concat();
+        call
+    };
+    let cases = [
+        ("ingest, too large", post("/api/v1/events", &running.key), 413),
+        ("ingest, no key", post("/api/v1/events", "tb_unknown"), 401),
+        ("ingest, no such route", post("/api/v1/nothing", &running.key), 404),
+        ("gateway, no key", post("/openai/v1/chat/completions", "tb_unknown"), 401),
+        ("gateway, no key, in chunks", chunked("/openai/v1/chat/completions"), 401),
+    ];
+    for (name, call, status) in cases {
+        for _ in 0..5 {
+            let answer = running.caller().call(&call);
+            assert_eq!(answer.map(|answer| answer.status).ok(), Some(status), "{name}");
+        }
+    }
 }
