@@ -1,5 +1,5 @@
 //! Helpers for tests: a clock that stands still, seeded workloads, a dumb model of a ledger, a
-//! stand-in for a provider, callers, a strict reader of metrics.
+//! stand-in for a provider, callers, relays for TLS, a strict reader of metrics.
 //!
 //! Nothing here may become a dependency of anything but tests, and nothing here may read a wall
 //! clock or draw a number that a seed does not give.
@@ -9,6 +9,7 @@ mod clock;
 mod exposition;
 mod model;
 mod socket;
+pub mod tls;
 mod traffic;
 pub mod upstream;
 

@@ -13,6 +13,7 @@ mod live;
 pub mod running;
 mod secrets;
 mod shutdown;
+mod tls;
 
 /// Whether tests run with their full counts.
 pub fn is_soak() -> bool {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use tollbook_testkit::tls::{Authority, Relay};
 use tollbook_testkit::upstream::Upstream;
 use tollbook_testkit::{Answer, Call, Caller};
 
@@ -28,6 +29,8 @@ pub struct Setup {
     pub environment: Vec<(String, String)>,
     /// Where providers are, if not at the stand-in.
     pub base_url: Option<String>,
+    /// Who vouches for the server, where its callers are to speak TLS.
+    pub tls: Option<Authority>,
 }
 
 impl Default for Setup {
@@ -37,6 +40,7 @@ impl Default for Setup {
             store: String::new(),
             environment: vec![("PROVIDER_KEY".to_owned(), PROVIDER_KEY.to_owned())],
             base_url: None,
+            tls: None,
         }
     }
 }
@@ -56,6 +60,8 @@ pub struct Running {
     /// A key with the roles gateway and ingest, and the admin's.
     pub key: String,
     pub admin: String,
+    /// Speaks TLS for callers that cannot.
+    relay: Option<Relay>,
     setup: Setup,
     child: Child,
     starts: u32,
@@ -77,13 +83,19 @@ impl Running {
             );
         }
         let _ = write!(config, "[gateway.upstreams.ollama]\nbase_url = \"{base_url}\"\n");
+        if let Some(authority) = &setup.tls {
+            let identity = authority.certify().unwrap();
+            place.file("cert.pem", identity.certificate);
+            place.file("key.pem", identity.key);
+            config.push_str("[server]\ntls_cert = \"cert.pem\"\ntls_key = \"key.pem\"\n");
+        }
         place.file("tollbook.toml", config);
         let (child, told) = spawn(&place, &setup, 1);
         let key = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
         let (key, admin) = (key("key"), key("admin_key"));
         assert!(key.starts_with("tb_") && admin.starts_with("tb_"), "{told}");
-        let running =
-            Running { address: address(&told), place, upstream, key, admin, setup, child, starts: 1 };
+        let (address, relay) = address(&told, &setup);
+        let running = Running { address, place, upstream, key, admin, relay, setup, child, starts: 1 };
         running.ready();
         running
     }
@@ -93,7 +105,8 @@ impl Running {
         self.starts += 1;
         let (child, told) = spawn(&self.place, &self.setup, self.starts);
         assert!(told["key"].is_null() && told["admin_key"].is_null(), "keys are shown once: {told}");
-        (self.child, self.address) = (child, address(&told));
+        self.child = child;
+        (self.address, self.relay) = address(&told, &self.setup);
         self.ready();
     }
 
@@ -213,6 +226,11 @@ fn log_file(place: &Place, nth: u32) -> PathBuf {
     place.path().join(format!("log-{nth}"))
 }
 
-fn address(told: &Value) -> SocketAddr {
-    told["url"].as_str().unwrap().strip_prefix("http://").unwrap().parse().unwrap()
+/// Where its callers go, and what speaks TLS for them.
+fn address(told: &Value, setup: &Setup) -> (SocketAddr, Option<Relay>) {
+    let url = told["url"].as_str().unwrap();
+    let scheme = if setup.tls.is_some() { "https://" } else { "http://" };
+    let address = url.strip_prefix(scheme).unwrap().parse().unwrap();
+    let relay = setup.tls.as_ref().map(|authority| Relay::into_tls(authority, address).unwrap());
+    (relay.as_ref().map_or(address, |relay| relay.address), relay)
 }
