@@ -3,8 +3,10 @@
 
 mod calls;
 mod client;
+mod corpus;
 mod ends;
 mod guests;
 mod heads;
 mod hostile;
+mod panics;
 mod rig;

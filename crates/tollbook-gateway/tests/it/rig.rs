@@ -7,9 +7,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tollbook_gateway::refusal::Refusal;
 use tollbook_gateway::upstream::{ProviderKey, Upstream};
 use tollbook_gateway::{
-    Compat, Control, ControlAnswer, Counters, Inbound, Limits, Open, Options, Server, Timeouts, upstream,
+    Admission, Admitted, Ask, Compat, Control, ControlAnswer, Counters, Inbound, Limits, Open, Options,
+    Server, Timeouts, upstream,
 };
 use tollbook_ledger::{By, DataDir, Ledger, NewKey};
 use tollbook_pricing::Book;
@@ -40,12 +42,29 @@ pub struct Rig {
     pub counters: Arc<Counters>,
 }
 
+/// What makes the parts around the gateway panic, when it is a model or in a path.
+pub const PANICS: &str = "panics";
+
+struct Careless;
+
+impl Admission for Careless {
+    fn admit(&self, ask: &Ask<'_>) -> Result<Admitted, Refusal> {
+        assert_ne!(ask.model, Some(PANICS), "a fault of the budgets");
+        Open.admit(ask)
+    }
+
+    fn release(&self, call_id: &str) {
+        Open.release(call_id);
+    }
+}
+
 struct Echo;
 
 impl Control for Echo {
     fn call(&self, request: http::Request<Inbound>, _peer: SocketAddr) -> ControlAnswer {
         Box::pin(async move {
             let path = request.uri().path().to_owned();
+            assert!(!path.contains(PANICS), "a fault of the control plane");
             let body = http_body_util::Full::new(bytes::Bytes::from(format!("control {path}")));
             http::Response::new(body.map_err(|never| match never {}).boxed_unsync())
         })
@@ -79,7 +98,8 @@ impl Rig {
         let mut options = options(&upstream);
         change(&mut options);
         let first = options.upstreams[0].name.clone();
-        let server = Server::start(options, ledger.clone(), Arc::new(Open), Arc::new(Echo), clock).unwrap();
+        let server =
+            Server::start(options, ledger.clone(), Arc::new(Careless), Arc::new(Echo), clock).unwrap();
         let (address, counters) = (server.address(), server.counters());
         Rig { first, upstream, ledger, key, _dir: dir, server: Mutex::new(Some(server)), address, counters }
     }
