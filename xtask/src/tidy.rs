@@ -155,6 +155,29 @@ fn every_module_says_what_it_is_for() {
     assert!(silent.is_empty(), "{silent:#?}");
 }
 
+#[test]
+fn every_file_is_part_of_its_crate() {
+    let mut left_out = Vec::new();
+    for file in files(&crate::root().join("crates"), ".rs") {
+        let is_module = file.components().any(|part| part.as_os_str() == "src" || part.as_os_str() == "it");
+        let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        // A folder's own file is named where the folder is.
+        let is_folder = file.ends_with("mod.rs");
+        let place = if is_folder { file.parent().unwrap_or(&file) } else { &file };
+        let (Some(name), Some(dir)) = (stem(place), place.parent()) else { continue };
+        if !is_module || ["main", "lib"].contains(&name.as_str()) {
+            continue;
+        }
+        let parents = ["mod.rs", "main.rs", "lib.rs"].map(|parent| dir.join(parent));
+        let mut parents = parents.into_iter().chain([dir.with_extension("rs")]).filter(|path| path.is_file());
+        let is_named = |text: String| text.lines().any(|line| line.ends_with(&format!("mod {name};")));
+        if !parents.any(|path| is_named(read(&path))) {
+            left_out.push(file);
+        }
+    }
+    assert!(left_out.is_empty(), "no `mod` names these: {left_out:#?}");
+}
+
 /// All files below a directory whose path ends like this.
 fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
