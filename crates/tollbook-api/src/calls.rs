@@ -150,11 +150,11 @@ pub fn card(store: &dyn Store, id: CardId) -> Result<Option<RateCard>, StoreErro
 }
 
 /// Which call is meant.
-struct Wanted {
-    id: String,
-    project: Option<String>,
-    source: Option<String>,
-    scope: Scope,
+pub(crate) struct Wanted {
+    pub id: String,
+    pub project: Option<String>,
+    pub source: Option<String>,
+    pub scope: Scope,
 }
 
 impl Wanted {
@@ -169,7 +169,7 @@ impl Wanted {
 
     /// The one call that is meant and that the caller may see. One that the caller may not see is
     /// as one that is not there.
-    fn find(&self, store: &dyn Store) -> Result<Result<StoredCall, Problem>, StoreError> {
+    pub fn find(&self, store: &dyn Store) -> Result<Result<StoredCall, Problem>, StoreError> {
         let mut found = store.calls_by_id(&self.id)?;
         found.retain(|call| self.is_meant(call) && self.scope.admits(&call.corrected().attribution));
         Ok(match found.len() {

@@ -20,6 +20,7 @@ mod feed;
 mod held;
 mod idempotency;
 mod keys;
+mod limits;
 mod lines;
 pub mod live;
 mod members;

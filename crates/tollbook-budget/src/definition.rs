@@ -78,6 +78,18 @@ pub enum AtLimit {
     Block,
 }
 
+impl AtLimit {
+    /// Its name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            AtLimit::Warn => "warn",
+            AtLimit::Throttle => "throttle",
+            AtLimit::Downgrade { .. } => "downgrade",
+            AtLimit::Block => "block",
+        }
+    }
+}
+
 /// What calls in flight count as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {

@@ -6,9 +6,9 @@ use crate::definition::{AtLimit, Budget, Limit, Mode};
 use crate::scope::{Index, Subject};
 use crate::typical::{Typical, Used};
 use crate::window::Window;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use tollbook_types::{Attribution, Money, Seq, Timestamp};
+use tollbook_types::{Attribution, Dimension, Money, Seq, Timestamp};
 
 /// The longest that a throttled caller is asked to wait.
 const WAIT_SECONDS_MAX: i128 = 60;
@@ -490,6 +490,22 @@ impl Engine {
             standing(&slot.budget, instance.as_deref(), slot.accounts.get(&instance), now)
         };
         self.index.find(subject).into_iter().map(of).collect()
+    }
+
+    /// Every limit that may apply to calls on an account, with what else it asks of them.
+    pub fn concerning(
+        &self,
+        who: &Attribution,
+        now: Timestamp,
+    ) -> Vec<(Standing, BTreeMap<Dimension, String>)> {
+        let of = |slot: &Slot| {
+            let asked = slot.budget.scope.asks_of(who)?;
+            let each = slot.budget.scope.each.as_ref();
+            let instance = each.and_then(|each| each.on_account(who)).map(str::to_owned);
+            let account = slot.accounts.get(&instance);
+            Some((standing(&slot.budget, instance.as_deref(), account, now), asked))
+        };
+        self.slots.iter().filter_map(of).collect()
     }
 
     /// How many holds there are.

@@ -46,6 +46,20 @@ impl Scope {
         })
     }
 
+    /// What it still asks of a call of which only the account is known, such as any call of a key;
+    /// `None` where the account says that it is not for it.
+    pub fn asks_of(&self, who: &Attribution) -> Option<BTreeMap<Dimension, String>> {
+        let mut asked = BTreeMap::new();
+        for (dimension, wanted) in &self.matches {
+            match dimension.on_account(who) {
+                Some(known) if known == wanted => {}
+                Some(_) => return None,
+                None => drop(asked.insert(dimension.clone(), wanted.clone())),
+            }
+        }
+        Some(asked)
+    }
+
     /// Whose limit it is for a call: the value of `each`.
     pub fn instance(&self, subject: &Subject<'_>) -> Option<String> {
         subject.value(self.each.as_ref()?).map(str::to_owned)

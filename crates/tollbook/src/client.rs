@@ -55,8 +55,17 @@ impl Client {
         if (200..300).contains(&status) {
             return Ok(value);
         }
-        let detail = value.as_ref().and_then(|problem| problem["detail"].as_str());
-        Err(Failure::new(detail.map_or_else(|| format!("the server refused: {status}"), str::to_owned)))
+        let problem = value.unwrap_or_default();
+        let detail = problem["detail"].as_str();
+        let mut failure =
+            Failure::new(detail.map_or_else(|| format!("the server refused: {status}"), str::to_owned));
+        let faults = problem["errors"].as_array().into_iter().flatten();
+        let words = |fault: &Value| {
+            let member = fault["pointer"].as_str().unwrap_or_default().trim_start_matches('/').to_owned();
+            format!("{member} {}", fault["detail"].as_str().unwrap_or_default())
+        };
+        failure.errors.extend(faults.map(words));
+        Err(failure)
     }
 
     fn request(&self, method: &str, address: &str, path: &str, body: Option<&Value>) -> Vec<u8> {
@@ -69,6 +78,20 @@ impl Client {
         );
         [head, body].concat().into_bytes()
     }
+}
+
+/// A text as a value in a query or a part of a path.
+pub fn encoded(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                safe.push(char::from(byte))
+            }
+            other => safe.push_str(&format!("%{other:02X}")),
+        }
+    }
+    safe
 }
 
 fn exchange(address: &str, request: &[u8], patience: Duration) -> std::io::Result<Vec<u8>> {

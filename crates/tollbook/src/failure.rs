@@ -14,6 +14,8 @@ pub enum Exit {
     Error,
     /// The command line makes no sense.
     Usage,
+    /// Nothing is left of a budget.
+    Exceeded,
     /// The books do not agree with themselves.
     Differs,
     /// The configuration is wrong.
@@ -26,6 +28,7 @@ impl From<Exit> for ExitCode {
             Exit::Ok => 0,
             Exit::Error => 1,
             Exit::Usage => 2,
+            Exit::Exceeded => 3,
             Exit::Differs => 4,
             Exit::Config => 78,
         })

@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tollbook_ledger::budgets::BudgetError;
 use tollbook_ledger::{DataDir, DirLock, Ledger, LedgerError, journal};
 use tollbook_sqlite::{Bounds, Options, SqliteStore};
 use tollbook_store::{EventStore, Position, Store, StoreError};
@@ -95,6 +96,20 @@ pub fn open_locked(config: &Config, lock: DirLock, out: &mut Out) -> Result<Ledg
         out.note(note);
     }
     Ok(ledger)
+}
+
+/// Puts the recorded budgets and those of the configuration in force.
+pub fn enforce_budgets(ledger: &Ledger, config: &Config) -> Result<(), Failure> {
+    let zone = config.zone();
+    let failed = |error: BudgetError| match error {
+        BudgetError::Ledger(error) => Failure::from(error),
+        error => Failure::new(format!("a budget cannot be put in force: {error}")),
+    };
+    ledger.load_budgets(&zone).map_err(failed)?;
+    config
+        .budgets
+        .iter()
+        .try_for_each(|set| ledger.configure_budget(set.value.clone(), &zone).map_err(failed))
 }
 
 /// Opens the store's file to write in it; an absent one is made, with this ledger's name if given.

@@ -3,9 +3,11 @@
 use super::schema;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use tollbook_budget::{BudgetForm, Limit, Standing};
+use tollbook_budget::{BudgetForm, Limit, Standing, Subject};
+use tollbook_ledger::Ledger;
 use tollbook_ledger::budgets::{Defined, Source};
-use tollbook_types::Timestamp;
+use tollbook_store::StoredCall;
+use tollbook_types::{Attribution, Dimension, Key, Timestamp};
 use utoipa::ToSchema;
 
 /// Accounts that are told of one budget.
@@ -148,15 +150,94 @@ impl BudgetView {
         BudgetView {
             id: defined.id.clone(),
             form: defined.form.clone(),
-            source: match defined.source {
-                Source::Api => "api",
-                Source::Config => "config",
-            },
+            source: source(defined),
             created_at: defined.created_at,
             words: defined.budget.to_string(),
             stands: StandingView::of(&first, false),
             accounts: has_each.then(|| accounts.map(|standing| StandingView::of(standing, true)).collect()),
         }
+    }
+}
+
+/// A limit that applies to a call, or may apply to calls of a key.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Limit)]
+pub struct LimitView {
+    /// The budget's id.
+    pub budget: String,
+    /// Its name.
+    pub name: String,
+    /// `api` or `config`.
+    pub source: &'static str,
+    /// The dimension each value of which has the limit for itself.
+    pub each: Option<String>,
+    /// What a call of the key must have besides for it to apply.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    pub when: BTreeMap<String, String>,
+    /// `warn`, `throttle`, `downgrade` or `block`.
+    pub at_limit: &'static str,
+    /// What it will do.
+    pub words: String,
+    /// Nothing is left of it.
+    pub is_exceeded: bool,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub stands: StandingView,
+}
+
+impl LimitView {
+    /// A limit, and what else it asks of a call.
+    pub fn of(defined: &Defined, standing: &Standing, when: &BTreeMap<Dimension, String>) -> LimitView {
+        let each = defined.budget.scope.each.as_ref();
+        LimitView {
+            budget: defined.id.clone(),
+            name: defined.budget.name.clone(),
+            source: source(defined),
+            each: each.map(Dimension::to_string),
+            when: when.iter().map(|(dimension, value)| (dimension.to_string(), value.clone())).collect(),
+            at_limit: defined.budget.at_limit.name(),
+            words: defined.budget.to_string(),
+            is_exceeded: standing.left() == 0,
+            stands: StandingView::of(standing, each.is_some()),
+        }
+    }
+
+    /// Every limit that applies to a call.
+    pub fn of_call(ledger: &Ledger, call: &StoredCall) -> Vec<LimitView> {
+        let (event, state) = (&call.entry.event, call.corrected());
+        let subject = Subject {
+            provider: &event.provider,
+            request_model: event.request_model.as_deref(),
+            model: Some(&event.model),
+            who: &state.attribution,
+        };
+        let standings = ledger.limits_of(&subject).into_iter().map(|standing| (standing, BTreeMap::new()));
+        LimitView::all(ledger, standings)
+    }
+
+    /// Every limit that may apply to calls of a key.
+    pub fn of_key(ledger: &Ledger, key: &Key) -> Vec<LimitView> {
+        let who = Attribution { key: Some(key.id.clone()), ..key.binding.clone() };
+        LimitView::all(ledger, ledger.limits_on(&who).into_iter())
+    }
+
+    fn all(
+        ledger: &Ledger,
+        standings: impl Iterator<Item = (Standing, BTreeMap<Dimension, String>)>,
+    ) -> Vec<LimitView> {
+        // One that was taken away since is no limit any more.
+        let view = |(standing, when): (Standing, BTreeMap<Dimension, String>)| {
+            Some(LimitView::of(ledger.budget(&standing.budget)?.as_ref(), &standing, &when))
+        };
+        standings.filter_map(view).collect()
+    }
+}
+
+fn source(defined: &Defined) -> &'static str {
+    match defined.source {
+        Source::Api => "api",
+        Source::Config => "config",
     }
 }
 

@@ -17,7 +17,7 @@ pub mod schema;
 mod stats;
 
 pub use audit::AuditView;
-pub use budget::{BudgetView, NewBudgetView, StandingView};
+pub use budget::{BudgetView, LimitView, NewBudgetView, StandingView};
 pub use call::CallView;
 pub use explain::{Check, Explanation, LegView, explain};
 pub use key::{KeyView, NewKeyView};

@@ -13,6 +13,7 @@ pub const ROWS: &[Row] = &[
     ("PATCH", "/api/v1/budgets/{id}", [401, 404, 403, 403, 403, 403]),
     ("DELETE", "/api/v1/budgets/{id}", [401, 404, 403, 403, 403, 403]),
     ("POST", "/api/v1/budgets/{id}/raise", [401, 422, 403, 403, 403, 403]),
+    ("GET", "/api/v1/limits", [401, 400, 403, 403, 403, 400]),
     ("POST", "/api/v1/admit", [401, 422, 403, 422, 422, 403]),
     ("DELETE", "/api/v1/holds/{id}", [401, 404, 403, 404, 404, 403]),
 ];
@@ -149,4 +150,40 @@ fn who_calls_a_provider_itself_asks_first_and_settles_by_an_event() {
     let unknown = event("e2", r#","hold_id":"hold_none","tags":{"team":"ops"}"#);
     assert_eq!(rig.ingest(unknown).status, 200);
     assert_eq!(stands(), "0.0024 0");
+}
+
+#[test]
+fn which_limits_apply_is_explained_for_a_call_and_for_a_key() {
+    let rig = Rig::new();
+    create(&rig, ops());
+    create(&rig, json!({"name": "each user", "each": "user", "limit_calls": 1, "window": "day"}));
+    create(&rig, json!({"name": "dev", "match": {"tag.team": "dev"}, "limit_usd": "1", "window": "total"}));
+    assert_eq!(rig.ingest(event("e1", r#","tags":{"team":"ops"},"user":"ann""#)).status, 200);
+    let explain = |query: &str| rig.get(&format!("/api/v1/limits?{query}"), &rig.keys.viewer);
+    let of_call = explain("call=e1").json();
+    let names = |limits: &Value| -> Vec<String> {
+        let name = |limit: &Value| format!("{} {} {}", limit["name"], limit["is_exceeded"], limit["value"]);
+        limits["data"].as_array().unwrap().iter().map(name).collect()
+    };
+    assert_eq!(names(&of_call), [r#""ops" false null"#, r#""each user" true "ann""#]);
+    assert_eq!(of_call["data"][0]["spent_usd"], "0.0012");
+    assert_eq!(of_call["data"][0]["source"], "api");
+    // A key may be used for any call that it does not rule out.
+    let key = json!({"name": "k", "role": "gateway", "user": "ann", "tags": {"team": "dev"}});
+    let key = rig.call(Method::POST, "/api/v1/keys", &rig.keys.admin, key.to_string()).json();
+    let of_key = explain(&format!("key={}", key["id"].as_str().unwrap())).json();
+    assert_eq!(names(&of_key), [r#""each user" true "ann""#, r#""dev" false null"#]);
+    let key = json!({"name": "k", "role": "gateway"});
+    let key = rig.call(Method::POST, "/api/v1/keys", &rig.keys.admin, key.to_string()).json();
+    let of_key = explain(&format!("key={}", key["id"].as_str().unwrap())).json();
+    assert_eq!(of_key["data"][0]["when"], json!({"tag.team": "ops"}));
+    for (query, verdict) in [
+        ("call=none", "404 not_found"),
+        ("key=key_none", "404 not_found"),
+        ("", "400 parameter_invalid"),
+        ("call=e1&key=key_none", "400 parameter_invalid"),
+        ("call=e1&user=ann", "400 parameter_invalid"),
+    ] {
+        assert_eq!(explain(query).verdict(), verdict, "{query}");
+    }
 }

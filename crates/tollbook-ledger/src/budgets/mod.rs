@@ -22,7 +22,7 @@ use tollbook_budget::{
 };
 use tollbook_pricing::{Query, Tokens, ceiling};
 use tollbook_store::Zone;
-use tollbook_types::{Attribution, Conditions, Money, Timestamp};
+use tollbook_types::{Attribution, Conditions, Dimension, Money, Timestamp};
 
 /// Where the documents are.
 const DOCUMENTS: &str = "budget/";
@@ -298,7 +298,18 @@ impl Ledger {
 
     /// Every limit that applies to a call.
     pub fn limits_of(&self, subject: &Subject<'_>) -> Vec<Standing> {
-        self.shared().budgets.engine().applying(subject, self.shared().clock.now())
+        let now = self.shared().clock.now();
+        let mut engine = self.shared().budgets.engine();
+        engine.tick(now);
+        engine.applying(subject, now)
+    }
+
+    /// Every limit that may apply to calls on an account, with what else it asks of them.
+    pub fn limits_on(&self, who: &Attribution) -> Vec<(Standing, BTreeMap<Dimension, String>)> {
+        let now = self.shared().clock.now();
+        let mut engine = self.shared().budgets.engine();
+        engine.tick(now);
+        engine.concerning(who, now)
     }
 
     /// Whether there is a budget at all.

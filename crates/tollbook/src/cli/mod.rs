@@ -1,12 +1,14 @@
 //! The command line: every command and option, as types. What they do is in `commands`.
 
 mod args;
+mod budget;
 mod key;
 mod member;
 mod person;
 mod price;
 
 pub use args::{CallIdArgs, FilterArgs, RangeArgs, ViewArgs, ViewKind};
+pub use budget::{BudgetCommand, BudgetExplainArgs, BudgetRaiseArgs, BudgetSetArgs};
 pub use key::{KeyCommand, KeyCreateArgs};
 pub use member::{AuditArgs, MemberAddArgs, MemberCommand};
 pub use person::{EraseArgs, HeldArgs};
@@ -19,7 +21,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "tollbook", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(
-    after_help = "Data goes to stdout, talk to stderr. Exit codes: 0 ok, 1 error, 2 usage, 4 verify failed, 78 configuration."
+    after_help = "Data goes to stdout, talk to stderr. Exit codes: 0 ok, 1 error, 2 usage, 3 budget exceeded, 4 verify failed, 78 configuration."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -90,6 +92,9 @@ pub enum Command {
     /// Make keys, list them, end them
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Set limits on what calls may use, see where they stand
+    #[command(subcommand)]
+    Budget(BudgetCommand),
     /// Add people who sign in, list them, make links for them
     #[command(subcommand)]
     Member(MemberCommand),

@@ -3,6 +3,7 @@
 mod audit;
 mod backfill;
 mod backup;
+mod budget;
 mod call;
 mod calls;
 pub mod completions;
@@ -52,6 +53,7 @@ pub fn run(command: &Command, config: &Config, out: &mut Out) -> Result<Exit, Fa
         Command::Restore(args) => restore::run(args, config, out),
         Command::Retain(args) => retain::run(args, config, out),
         Command::Key(command) => key::run(command, config, out),
+        Command::Budget(command) => budget::run(command, config, out),
         Command::Held(args) => person::held(args, config, out),
         Command::Erase(args) => person::erase(args, config, out),
         Command::Member(command) => member::run(command, config, out),

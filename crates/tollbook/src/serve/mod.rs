@@ -29,7 +29,6 @@ use presence::Presence;
 use std::sync::Arc;
 use std::time::Duration;
 use tollbook_gateway::Server;
-use tollbook_ledger::budgets::BudgetError;
 use tollbook_ledger::{By, Health, Ledger, NewKey, keys};
 use tollbook_types::{Attribution, Role, Timestamp};
 
@@ -59,7 +58,7 @@ pub fn run(args: &ServeArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
     if let Some(address) = control.demo {
         options.upstreams.push(options::demo(address));
     }
-    enforce_budgets(&ledger, config)?;
+    open::enforce_budgets(&ledger, config)?;
     let made = prepare_keys(&ledger, admin_key.as_deref())?;
     let grace = config.gateway.shutdown_grace_s.map_or(GRACE, Duration::from_secs);
     let names = options.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
@@ -80,20 +79,6 @@ pub fn run(args: &ServeArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
     let ended = control.run(&ledger, server, grace);
     drop(presence);
     finish(ledger, ended)
-}
-
-/// Puts the recorded budgets and those of the configuration in force, before the first call can come.
-fn enforce_budgets(ledger: &Ledger, config: &Config) -> Result<(), Failure> {
-    let zone = config.zone();
-    let failed = |error: BudgetError| match error {
-        BudgetError::Ledger(error) => Failure::from(error),
-        error => Failure::new(format!("a budget cannot be put in force: {error}")),
-    };
-    ledger.load_budgets(&zone).map_err(failed)?;
-    config
-        .budgets
-        .iter()
-        .try_for_each(|set| ledger.configure_budget(set.value.clone(), &zone).map_err(failed))
 }
 
 /// Keys that were made at the first start, shown this once.

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod books;
+mod budgets;
 mod configuration;
 mod crash;
 mod exports;

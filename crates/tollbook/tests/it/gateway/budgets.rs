@@ -47,7 +47,15 @@ fn quiet(running: &Running, path: &str) -> Value {
 #[test]
 fn two_hundred_at_once_on_a_budget_for_ten_send_ten() {
     let mut running = Running::start();
-    let path = budget(&running, json!({"limit_calls": 10, "match": {"provider": "openai"}}));
+    let set = ["budget", "set", "provider=openai", "10 calls/total", "--block", "--strict", "--name", "ten"];
+    let made = running.place.json(&set);
+    assert!(
+        made["words"]
+            .as_str()
+            .unwrap()
+            .contains("may use 10 calls in all; a call that does not fit is refused")
+    );
+    let path = format!("/api/v1/budgets/{}", made["id"].as_str().unwrap());
     let barrier = Barrier::new(CALLERS);
     let one = |_: usize| -> Answer {
         let mut caller = running.caller();
@@ -65,14 +73,27 @@ fn two_hundred_at_once_on_a_budget_for_ten_send_ten() {
     assert_eq!(refused.json()["error"]["code"], "budget_exceeded");
     let settled = quiet(&running, &path);
     assert_eq!((&settled["spent"], &settled["left"]), (&json!(10), &json!(0)));
+    assert_eq!(running.place.run(&["budget", "list", "--check"]).code, 3);
+    let call =
+        answers.iter().find(|answer| answer.status == 200).unwrap().header("x-tollbook-call-id").unwrap();
+    let limits = running.place.json(&["budget", "explain", call]);
+    assert_eq!((&limits["data"][0]["name"], &limits["data"][0]["spent"]), (&json!("ten"), &json!(10)));
     // It holds after a kill, too: what is spent is what is in the books.
     running.signal("KILL");
     running.ended();
     running.restart();
     assert_eq!(running.call(chat(false)).status, 402);
     assert_eq!(standing(&running, &path)["spent"], 10);
+    // What the command line changes beside the server holds at once.
+    let until = ["--until", "2126-01-01T00:00:00Z", "--reason", "a launch"];
+    running.place.run(&[&["budget", "raise", "ten", "1 call"][..], &until].concat()).ok();
+    assert_eq!((running.call(chat(false)).status, running.call(chat(false)).status), (200, 402));
+    let refused = running.place.run(&["budget", "set", "all", "1/day", "--reset-day", "3"]).code(1);
+    assert!(refused.err.contains("reset_day is for the window month only"), "{}", refused.err);
+    running.place.run(&["budget", "remove", "ten"]).ok();
+    assert_eq!(running.call(chat(false)).status, 200);
     running.end();
-    assert_eq!(running.books().len(), 10, "a refusal is no call");
+    assert_eq!(running.books().len(), 12, "a refusal is no call");
     running.place.run(&["verify"]).ok();
 }
 

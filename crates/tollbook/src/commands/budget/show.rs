@@ -1,0 +1,140 @@
+//! Budgets and limits, printed. They are read as programs read them, so that a server's and this
+//! process's own look the same.
+
+use crate::failure::Failure;
+use crate::out::Out;
+use crate::out::table::{Cell, Column, Table};
+use crate::out::text::{fold, visible};
+use serde_json::{Value, json};
+
+/// One budget, in words.
+pub fn one(budget: &Value, out: &mut Out) -> Result<(), Failure> {
+    if out.json {
+        return out.json(budget);
+    }
+    let text = |name: &str| budget[name].as_str().unwrap_or_default();
+    for line in fold(&visible(text("words")), out.width()) {
+        out.line(&line)?;
+    }
+    let now = format!(
+        "Now: {} spent, {} held, {} left of {}",
+        of(budget, "spent"),
+        of(budget, "held"),
+        of(budget, "left"),
+        text("limit")
+    );
+    let until = budget["resets_at"].as_str().map_or(String::new(), |at| format!(", until {at}"));
+    for line in fold(&format!("{now}{until}."), out.width()) {
+        out.line(&line)?;
+    }
+    out.note(&format!("its name is {:?}, its id {}", visible(text("name")), text("id")));
+    Ok(())
+}
+
+/// All budgets.
+pub fn list(budgets: &[Value], out: &mut Out) -> Result<(), Failure> {
+    if out.json {
+        return out.json(&json!({"data": budgets, "has_more": false, "next_cursor": null}));
+    }
+    let mut table = Table::new(vec![
+        Column::text("Name"),
+        Column::text("At limit").expendable(3),
+        Column::number("Spent"),
+        Column::number("Held").expendable(2),
+        Column::number("Left"),
+        Column::number("Limit"),
+        Column::text("Resets").whole().expendable(1),
+        Column::text("Source").expendable(4),
+        Column::text("Id").whole().expendable(5),
+    ]);
+    for budget in budgets {
+        let text = |name: &str| budget[name].as_str().unwrap_or_default().to_owned();
+        let effect = budget["at_limit"].as_str().unwrap_or("block").to_owned();
+        table.row(vec![
+            Cell::Text(text("name")),
+            Cell::Text(effect),
+            Cell::Text(of(budget, "spent")),
+            Cell::Text(of(budget, "held")),
+            Cell::Text(of(budget, "left")),
+            Cell::Text(text("limit")),
+            Cell::text(budget["resets_at"].as_str()),
+            Cell::Text(text("source")),
+            Cell::Text(text("id")),
+        ]);
+    }
+    print(&table, out)?;
+    if budgets.is_empty() {
+        out.note("no budgets yet; `tollbook budget set SCOPE AMOUNT/WINDOW` makes one");
+    }
+    Ok(())
+}
+
+/// Every limit that applies.
+pub fn limits(limits: &[Value], out: &mut Out) -> Result<(), Failure> {
+    if out.json {
+        return out.json(&json!({"data": limits, "has_more": false, "next_cursor": null}));
+    }
+    for limit in limits {
+        let text = |name: &str| limit[name].as_str().unwrap_or_default();
+        let whose = match (limit["each"].as_str(), limit["value"].as_str()) {
+            (None, _) => String::new(),
+            (Some(each), Some(value)) => format!(" for {each} {}", visible(value)),
+            (Some(each), None) => format!(" for calls without {each}"),
+        };
+        let source = match text("source") {
+            "config" => "the configuration".to_owned(),
+            _ => text("budget").to_owned(),
+        };
+        out.line(&format!("{}{whose} ({source})", visible(text("name"))))?;
+        let mut lines = fold(&visible(text("words")), out.width().saturating_sub(2));
+        if let Some(when) = limit["when"].as_object() {
+            let asks: Vec<String> = when
+                .iter()
+                .map(|(key, value)| format!("{key} = {}", value.as_str().unwrap_or_default()))
+                .collect();
+            lines
+                .extend(fold(&visible(&format!("Only calls with {}.", asks.join(" and "))), out.width() - 2));
+        }
+        let resets = limit["resets_at"].as_str().map_or(String::new(), |at| format!("; resets {at}"));
+        let stands = format!(
+            "{} spent, {} held, {} left of {}{resets}",
+            of(limit, "spent"),
+            of(limit, "held"),
+            of(limit, "left"),
+            text("limit"),
+        );
+        lines.extend(fold(&stands, out.width() - 2));
+        for line in lines {
+            out.line(&format!("  {line}"))?;
+        }
+    }
+    if limits.is_empty() {
+        out.note("no limit applies");
+    }
+    Ok(())
+}
+
+/// Whether nothing is left of one, or of one of its accounts.
+pub fn any_exceeded(all: &[Value]) -> bool {
+    let is_spent = |stands: &Value| of(stands, "left") == "0";
+    all.iter().any(|one| {
+        let accounts = one["accounts"].as_array().is_some_and(|accounts| accounts.iter().any(is_spent));
+        accounts || is_spent(one)
+    })
+}
+
+/// An amount in dollars or a count, as text.
+fn of(stands: &Value, name: &str) -> String {
+    match (&stands[format!("{name}_usd")], &stands[name]) {
+        (Value::String(dollars), _) => dollars.clone(),
+        (_, Value::Number(count)) => count.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn print(table: &Table, out: &mut Out) -> Result<(), Failure> {
+    for line in table.lines(out.width(), out.is_bold()) {
+        out.line(&line)?;
+    }
+    Ok(())
+}
