@@ -8,24 +8,27 @@ use crate::problem::{Fault, Problem};
 use crate::routes::{Route, route};
 use crate::shared::Shared;
 use crate::wire::{BudgetView, NewBudgetView, schema};
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tollbook_budget::{BudgetForm, RaiseForm};
-use tollbook_ledger::Ledger;
 use tollbook_ledger::budgets::{BudgetError, Defined};
+use tollbook_ledger::{Act, By, Ledger};
 use tollbook_types::{Role, Timestamp, parse_instant};
 use tollbook_usage::import;
 use utoipa::ToSchema;
 
 /// Who reads budgets: those who read all the books.
 const READERS: Access = Access::Roles(&[Role::Viewer]);
+
+/// Why a limit is raised, in bytes.
+const REASON_BYTES_MAX: usize = 256;
 
 /// What its routes are grouped by.
 const TAG: Tag = Tag { name: "budgets", about: "Limits on what calls may use, and asking first." };
@@ -108,6 +111,7 @@ struct RaiseView {
 /// Makes a budget.
 async fn create(
     State(shared): State<Arc<Shared>>,
+    Extension(by): Extension<By>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -116,7 +120,7 @@ async fn create(
     let zone = shared.zone();
     let view = shared
         .write(move |ledger| {
-            let made = ledger.create_budget(form, &zone).map_err(problem)?;
+            let made = ledger.create_budget(&by, form, &zone).map_err(problem)?;
             Ok(shown(ledger, &made))
         })
         .await?;
@@ -149,6 +153,7 @@ async fn one(
 /// Changes the members that are there; `null` takes one out.
 async fn change(
     State(shared): State<Arc<Shared>>,
+    Extension(by): Extension<By>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -171,8 +176,9 @@ async fn change(
             let form = BudgetForm { raises, ..form(members)? };
             // Between the two readings it must not have become another.
             let version = version.or(Some(known.version));
-            let changed = ledger.change_budget(&id, version, &zone, |old| *old = form).map_err(problem)?;
-            Ok(changed.map(|budget| shown(ledger, &budget)))
+            let act = Act::new("budget.change");
+            let changed = ledger.change_budget(&by, act, &id, version, &zone, |old| *old = form);
+            Ok(changed.map_err(problem)?.map(|budget| shown(ledger, &budget)))
         })
         .await?;
     found.ok_or_else(unknown)
@@ -180,27 +186,32 @@ async fn change(
 
 async fn remove(
     State(shared): State<Arc<Shared>>,
+    Extension(by): Extension<By>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let version = version(&headers)?;
-    let was_there = shared.write(move |ledger| ledger.remove_budget(&id, version).map_err(problem)).await?;
+    let was_there =
+        shared.write(move |ledger| ledger.remove_budget(&by, &id, version).map_err(problem)).await?;
     was_there.then_some(StatusCode::NO_CONTENT).ok_or_else(unknown)
 }
 
 /// Raises a limit for a while.
 async fn raise(
     State(shared): State<Arc<Shared>>,
+    Extension(by): Extension<By>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
     let members = object(&headers, body).await?;
-    let raised = read_raise(&members, shared.clock.now())?;
+    let (raised, reason) = read_raise(&members, shared.clock.now())?;
     let (zone, now) = (shared.zone(), shared.clock.now());
     let found = shared
         .write(move |ledger| {
-            let changed = ledger.change_budget(&id, None, &zone, |form| {
+            let act = Act::new("budget.raise").told("by", raised.by.as_str());
+            let act = act.told("until", raised.until.to_string()).told("reason", reason);
+            let changed = ledger.change_budget(&by, act, &id, None, &zone, |form| {
                 form.raises.retain(|raise| raise.until > now);
                 form.raises.push(raised);
             });
@@ -210,7 +221,8 @@ async fn raise(
     found.ok_or_else(unknown)
 }
 
-fn read_raise(members: &Map<String, Value>, now: Timestamp) -> Result<RaiseForm, Problem> {
+/// By how much and until when, and why.
+fn read_raise(members: &Map<String, Value>, now: Timestamp) -> Result<(RaiseForm, String), Problem> {
     let mut faults = Vec::new();
     let mut text = |name: &str| {
         let text = members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -220,12 +232,17 @@ fn read_raise(members: &Map<String, Value>, now: Timestamp) -> Result<RaiseForm,
         text.unwrap_or_default().to_owned()
     };
     let by = text(if members.contains_key("by") { "by" } else { "by_usd" });
-    let (until, _reason) = (text("until"), text("reason"));
+    let (until, reason) = (text("until"), text("reason"));
+    if reason.len() > REASON_BYTES_MAX {
+        faults.push(fault("reason", Code::FieldTooLarge, "is 256 bytes at most"));
+    }
     for name in members.keys().filter(|name| !["by", "by_usd", "until", "reason"].contains(&name.as_str())) {
         faults.push(fault(&name.chars().take(64).collect::<String>(), Code::UnknownMember, "is not known"));
     }
     match parse_instant(&until) {
-        Ok(until) if faults.is_empty() && until > now => return Ok(RaiseForm { by, until }),
+        Ok(until) if faults.is_empty() && until > now => {
+            return Ok((RaiseForm { by, until }, reason));
+        }
         Ok(until) if until <= now => faults.push(fault("until", Code::FieldInvalid, "must lie ahead")),
         Err(detail) if !until.is_empty() => faults.push(fault("until", Code::TimestampInvalid, &detail)),
         _ => {}

@@ -19,7 +19,7 @@ use axum::{Extension, Json};
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 use std::sync::Arc;
-use tollbook_ledger::ErasureOrder;
+use tollbook_ledger::{By, ErasureOrder};
 use tollbook_types::Role;
 use utoipa::ToSchema;
 
@@ -77,13 +77,14 @@ pub async fn list(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 /// Erases a person; the answer comes when it outlives power and a restore.
 pub async fn erase(
     State(shared): State<Arc<Shared>>,
+    Extension(by): Extension<By>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
     let encoding = Encoding::of(&headers)?;
     let bytes = body::read(&headers, body).await?;
     let erased =
-        shared.write(move |ledger| Ok(ledger.erase(&read(&body::decode(encoding, bytes)?)?)?)).await?;
+        shared.write(move |ledger| Ok(ledger.erase(&by, &read(&body::decode(encoding, bytes)?)?)?)).await?;
     Ok((StatusCode::CREATED, Json(ErasedView::of(&erased))))
 }
 

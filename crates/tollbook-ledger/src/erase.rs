@@ -6,6 +6,7 @@
 //! Neither record nor file holds the person's name: see [`tollbook_types::Erasure`].
 
 use crate::append::Drafts;
+use crate::audit::{Act, By};
 use crate::dir::DataDir;
 use crate::error::{LedgerError, at};
 use crate::journal::record::{self, Body, Kind};
@@ -59,10 +60,11 @@ pub struct Erased {
 impl Ledger {
     /// Takes a person out of everything that is kept of calls that occurred up to now, and revokes
     /// their keys. Sums stay. On return it outlives the process, the power and a restore.
-    pub fn erase(&self, order: &ErasureOrder) -> Result<Erased, LedgerError> {
+    pub fn erase(&self, by: &By, order: &ErasureOrder) -> Result<Erased, LedgerError> {
         check(order)?;
         self.flush()?;
         let erasure = Arc::new(self.erasure(order)?);
+        self.audit(by, Act::new("person.erase").on("person", erasure.pseudonym.as_str()))?;
         let mut drafts = Drafts::default();
         drafts.json(Kind::Erase, &*erasure, RecordBody::Erase(erasure.clone()), Vec::new())?;
         let outcomes = self.append_and_wait(drafts)?;

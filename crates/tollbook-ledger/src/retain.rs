@@ -1,5 +1,6 @@
 //! What may go: old journal segments, once sealed, and old calls, once a retention is set.
 
+use crate::audit::{Act, By};
 use crate::error::{LedgerError, at};
 use crate::journal::record::{Kind, SealBody};
 use crate::journal::segment::Contents;
@@ -80,7 +81,12 @@ impl Ledger {
 
     /// Drops all calls that occurred before the cut-off, which must be the start of a day of the
     /// store's zone. Seals are checked first and renewed after, so `verify` still holds.
-    pub fn purge(&self, cutoff: Timestamp) -> Result<Purged, LedgerError> {
+    pub fn purge(&self, by: &By, cutoff: Timestamp) -> Result<Purged, LedgerError> {
+        self.audit(by, Act::new("calls.purge").told("before", cutoff.to_string()))?;
+        self.drop_before(cutoff)
+    }
+
+    pub(crate) fn drop_before(&self, cutoff: Timestamp) -> Result<Purged, LedgerError> {
         let store = &self.shared().store;
         self.flush()?;
         let seals: Vec<Seal> = seals_in_force(store.as_ref())?;

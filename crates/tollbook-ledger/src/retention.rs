@@ -5,6 +5,7 @@
 //! unattended run withholds itself where the clock has stepped since the start, stands before what
 //! is recorded, or comes after a silence that nobody saw. A run by hand says that the clock is right.
 
+use crate::audit::{Act, By};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::retain::Purged;
@@ -101,10 +102,10 @@ impl Anchor {
 
 impl Ledger {
     /// Drops what is past its time. Whoever calls this says that the clock is right.
-    pub fn retain(&self, retention: &Retention) -> Result<Retained, LedgerError> {
+    pub fn retain(&self, by: &By, retention: &Retention) -> Result<Retained, LedgerError> {
         let now = self.shared().clock.now();
         self.clock_watch().vouch(now);
-        self.drop_old(retention, now)
+        self.drop_old(by, retention, now)
     }
 
     /// As [`Ledger::retain`], but where the clock may be wrong only the journal's old segments go.
@@ -116,12 +117,12 @@ impl Ledger {
         let now = self.shared().clock.now();
         let anchor = self.clock_watch().anchor();
         match anchor.doubt(now, anchor.since.elapsed()) {
-            None => Ok((self.drop_old(retention, now)?, None)),
+            None => Ok((self.drop_old(&By::local(), retention, now)?, None)),
             doubt => Ok((Retained { segments: self.trim_journal()?, ..Retained::default() }, doubt)),
         }
     }
 
-    fn drop_old(&self, retention: &Retention, now: Timestamp) -> Result<Retained, LedgerError> {
+    fn drop_old(&self, by: &By, retention: &Retention, now: Timestamp) -> Result<Retained, LedgerError> {
         let first = |days: Option<u32>| -> Result<Option<Timestamp>, LedgerError> {
             let too_many = |days| {
                 LedgerError::Invalid(format!("{days} days cannot be kept: 1 or more, and not that many"))
@@ -130,7 +131,14 @@ impl Ledger {
                 .transpose()
         };
         let (entries, raw) = (first(retention.entries_days)?, first(retention.raw_days)?);
-        let purged = entries.map(|cutoff| self.purge(cutoff)).transpose()?;
+        let told = [("entries_before", entries), ("raw_before", raw)];
+        let told = told.into_iter().filter_map(|(name, before)| Some((name, before?)));
+        let act = Act::new("retention.apply");
+        let act = told.fold(act, |act, (name, before)| act.told(name, before.to_string()));
+        if !act.told.is_empty() {
+            self.audit(by, act)?;
+        }
+        let purged = entries.map(|cutoff| self.drop_before(cutoff)).transpose()?;
         let stripped = raw.map(|before| self.strip(before)).transpose()?;
         self.scrub()?;
         Ok(Retained { purged, stripped, segments: self.trim_journal()? })

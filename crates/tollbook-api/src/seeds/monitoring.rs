@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use tollbook_budget::BudgetForm;
+use tollbook_ledger::By;
 use tollbook_ledger::budgets::BudgetError;
 use tollbook_store::{Dimension, Interval, Measures};
 use tollbook_types::{Money, Role, TimeRange};
@@ -138,6 +139,7 @@ struct Act {
 async fn act(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
+    Extension(by): Extension<By>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -155,8 +157,8 @@ async fn act(
     let admins_only = || Problem::new(Code::Forbidden, "this needs a key with the role admin");
     match told.action.as_str() {
         "get-summary" => summary(&shared, &caller, told).await,
-        "set-alert" if is_admin => set_alert(&shared, told).await,
-        "cleanup" if is_admin => clean_up(&shared, told).await,
+        "set-alert" if is_admin => set_alert(&shared, by, told).await,
+        "cleanup" if is_admin => clean_up(&shared, by, told).await,
         "set-alert" | "cleanup" => Err(admins_only()),
         _ => Err(fault("action", "is set-alert, get-summary or cleanup")),
     }
@@ -232,7 +234,7 @@ struct Alert {
     threshold_usd: Number,
 }
 
-async fn set_alert(shared: &Shared, told: Act) -> Result<Response, Problem> {
+async fn set_alert(shared: &Shared, by: By, told: Act) -> Result<Response, Problem> {
     let window = match told.alert_type.as_deref() {
         Some("hourly") => "hour",
         Some("daily") => "day",
@@ -258,7 +260,7 @@ async fn set_alert(shared: &Shared, told: Act) -> Result<Response, Problem> {
     let zone = shared.zone();
     let made = shared
         .write(move |ledger| {
-            ledger.create_budget(form, &zone).map_err(|error| match error {
+            ledger.create_budget(&by, form, &zone).map_err(|error| match error {
                 BudgetError::Ledger(error) => Problem::from(error),
                 _ => fault("domain", "is no name that a budget can be for"),
             })
@@ -282,7 +284,7 @@ struct Cleaned {
     before: String,
 }
 
-async fn clean_up(shared: &Shared, told: Act) -> Result<Response, Problem> {
+async fn clean_up(shared: &Shared, by: By, told: Act) -> Result<Response, Problem> {
     let Some(days) = told.older_than_days.filter(|days| (1..=36_500).contains(days)) else {
         return Err(fault("older_than_days", "is a number of days from 1 to 36500"));
     };
@@ -290,7 +292,7 @@ async fn clean_up(shared: &Shared, told: Act) -> Result<Response, Problem> {
     let range = question::last_days(days, &shared.options.zone.zone, shared.clock.now())
         .map_err(|detail| fault("older_than_days", &detail))?;
     let Some(cutoff) = range.from else { return Err(Problem::internal()) };
-    let purged = shared.write(move |ledger| Ok(ledger.purge(cutoff)?)).await?;
+    let purged = shared.write(move |ledger| Ok(ledger.purge(&by, cutoff)?)).await?;
     tracing::info!(calls = purged.calls, cutoff = %purged.cutoff, "calls were dropped on an admin's word");
     let answer = Cleaned { success: true, deleted: purged.calls, before: purged.cutoff.to_string() };
     Ok(Json(answer).into_response())

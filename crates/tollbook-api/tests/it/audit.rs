@@ -4,6 +4,7 @@ use crate::matrix::Row;
 use crate::rig::Rig;
 use http::Method;
 use serde_json::{Value, json};
+use tollbook_api::Api;
 
 /// Who may use its route.
 pub const ROWS: &[Row] = &[("GET", "/api/v1/audit", [401, 200, 403, 403, 403, 403])];
@@ -80,5 +81,82 @@ fn every_act_is_recorded_with_who_did_it_and_no_secret() {
         let answer = rig.get(&format!("/api/v1/audit{query}"), admin);
         assert_eq!(answer.verdict(), verdict, "{query}");
         assert_eq!(answer.json()["data"].as_array().map_or(0, Vec::len), count, "{query}");
+    }
+}
+
+/// Routes by which a caller works or signs in, and changes nothing for others.
+const NO_ACTS: &[(&str, &str)] = &[
+    ("POST", "/api/v1/events"),
+    ("POST", "/api/v1/admit"),
+    ("DELETE", "/api/v1/holds/{id}"),
+    ("POST", "/v1/traces"),
+    ("POST", "/v1/logs"),
+    ("POST", "/v1/metrics"),
+    ("POST", "/api/v1/session"),
+    ("DELETE", "/api/v1/session"),
+    ("POST", "/welcome"),
+];
+
+/// Method, path, body and what the audit log calls it, in an order in which `{id}`, that of what was
+/// made last at the start of the path, is there.
+const ACTS: &[(&str, &str, &str, &str)] = &[
+    ("POST", "/api/v1/keys", r#"{"name":"ci","role":"ingest"}"#, "key.create"),
+    ("POST", "/api/v1/keys/{id}/rotate", "", "key.rotate"),
+    ("DELETE", "/api/v1/keys/{id}", "", "key.revoke"),
+    ("POST", "/api/v1/members", r#"{"name":"Ann","role":"viewer"}"#, "member.add"),
+    ("POST", "/api/v1/members/{id}/link", "", "member.link"),
+    ("PATCH", "/api/v1/members/{id}", r#"{"role":"admin"}"#, "member.change"),
+    ("DELETE", "/api/v1/members/{id}", "", "member.remove"),
+    (
+        "POST",
+        "/api/v1/budgets",
+        r#"{"name":"b","match":{"user":"canary"},"limit_usd":"5","window":"day"}"#,
+        "budget.create",
+    ),
+    ("PATCH", "/api/v1/budgets/{id}", r#"{"limit_usd":"6"}"#, "budget.change"),
+    (
+        "POST",
+        "/api/v1/budgets/{id}/raise",
+        r#"{"by_usd":"1","until":"2026-11-29T00:00:00Z","reason":"launch"}"#,
+        "budget.raise",
+    ),
+    ("DELETE", "/api/v1/budgets/{id}", "", "budget.remove"),
+    ("POST", "/api/v1/erasures", r#"{"user":"canary","reason":"asked"}"#, "person.erase"),
+    (
+        "POST",
+        "/api/monitoring/chat",
+        r#"{"action":"set-alert","domain":"canary","alert_type":"daily","threshold_usd":5}"#,
+        "budget.create",
+    ),
+    ("POST", "/api/monitoring/chat", r#"{"action":"cleanup","older_than_days":30}"#, "calls.purge"),
+];
+
+#[test]
+fn every_route_that_changes_something_for_others_is_recorded() {
+    let rig = Rig::new();
+    let admin = &rig.keys.admin;
+    let mut made = String::new();
+    for (method, path, body, act) in ACTS {
+        rig.clock.advance_ms(10);
+        let method: Method = method.parse().unwrap();
+        let answer = rig.call(method.clone(), &path.replace("{id}", &made), admin, (*body).to_owned());
+        assert!(answer.status.is_success(), "{method} {path}: {}", answer.text());
+        if method == Method::POST && !path.contains("{id}") {
+            answer.json()["id"].as_str().unwrap_or_default().clone_into(&mut made);
+        }
+        let page = rig.get("/api/v1/audit?limit=1", admin);
+        let record = &page.json()["data"][0];
+        assert_eq!((&record["act"], &record["actor"]), (&json!(act), &json!("key")), "{method} {path}");
+        assert!(record["request_id"].is_string(), "{record}");
+        if path.contains("{id}") {
+            assert_eq!(record["target_id"], json!(made), "{method} {path}");
+        }
+        assert!(!page.text().contains("canary"), "{method} {path}: {}", page.text());
+    }
+    for listed in Api::routes() {
+        let is = |method: &str, path: &str| listed.method.as_str() == method && listed.path == path;
+        let is_act = ACTS.iter().any(|(method, path, ..)| is(method, path));
+        let is_none = NO_ACTS.iter().any(|(method, path)| is(method, path));
+        assert!(listed.method == Method::GET || is_act != is_none, "{listed:?} is no act, or an act?");
     }
 }

@@ -6,6 +6,7 @@ use axum::body::Body;
 use http::Method;
 use serde_json::{Value, json};
 use std::io::Write;
+use tollbook_ledger::By;
 use tollbook_types::{Clock, Role};
 
 /// Who may use its routes.
@@ -266,7 +267,7 @@ fn every_member_of_an_event_is_kept() {
 #[test]
 fn what_retention_dropped_is_not_taken_again() {
     let rig = Rig::new();
-    rig.ledger.purge("2026-11-20T00:00:00Z".parse().unwrap()).unwrap();
+    rig.ledger.purge(&By::local(), "2026-11-20T00:00:00Z".parse().unwrap()).unwrap();
     let at = |id: &str, at: &str| with(json!({"id": id, "occurred_at": at}));
     let (before, after) = (at("a", "2026-11-19T23:59:59Z"), at("b", "2026-11-20T00:00:00Z"));
     for key in [&rig.keys.ingest, &rig.keys.admin] {

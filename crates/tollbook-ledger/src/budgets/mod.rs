@@ -10,6 +10,7 @@ mod holds;
 
 pub use holds::{HoldRequest, Promised};
 
+use crate::audit::{Act, By};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::shared::Shared;
@@ -209,18 +210,22 @@ impl Ledger {
     /// Makes a budget; on return it holds, and counts what its window has seen so far.
     pub fn create_budget(
         &self,
+        by: &By,
         form: BudgetForm,
         zone: &(String, Zone),
     ) -> Result<Arc<Defined>, BudgetError> {
         let now = self.shared().clock.now();
         let id = crate::keys::new_id("bud_", now)?;
         let _changing = self.shared().budgets.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.write_budget(id, form, zone, now)
+        self.write_budget(by, Act::new("budget.create"), id, form, zone, now)
     }
 
-    /// Changes a budget, if it still has this version. `None` when there is none with this id.
+    /// Changes a budget, if it still has this version; `act` is what the audit log calls it. `None`
+    /// when there is none with this id.
     pub fn change_budget(
         &self,
+        by: &By,
+        act: Act,
         id: &str,
         version: Option<u32>,
         zone: &(String, Zone),
@@ -230,16 +235,17 @@ impl Ledger {
         let Some(known) = self.changeable(id, version)? else { return Ok(None) };
         let mut form = known.form.clone();
         change(&mut form);
-        self.write_budget(id.to_owned(), form, zone, known.created_at).map(Some)
+        self.write_budget(by, act, id.to_owned(), form, zone, known.created_at).map(Some)
     }
 
     /// Takes a budget away, if it still has this version. False when there is none with this id.
-    pub fn remove_budget(&self, id: &str, version: Option<u32>) -> Result<bool, BudgetError> {
+    pub fn remove_budget(&self, by: &By, id: &str, version: Option<u32>) -> Result<bool, BudgetError> {
         let _changing = self.shared().budgets.changing.lock().unwrap_or_else(PoisonError::into_inner);
         if self.changeable(id, version)?.is_none() {
             return Ok(false);
         }
-        self.control(&format!("{DOCUMENTS}{id}"), None)?;
+        let act = Act::new("budget.remove").on("budget", id);
+        self.write_documents(by, act, vec![(format!("{DOCUMENTS}{id}"), None)])?;
         self.shared().budgets.engine().remove(id);
         self.shared().budgets.defined.write().unwrap_or_else(PoisonError::into_inner).remove(id);
         Ok(true)
@@ -255,6 +261,8 @@ impl Ledger {
 
     fn write_budget(
         &self,
+        by: &By,
+        act: Act,
         id: String,
         form: BudgetForm,
         zone: &(String, Zone),
@@ -264,7 +272,10 @@ impl Ledger {
         let document = Document { id, created_at, form };
         let body = serde_json::to_string(&document)
             .map_err(|error| LedgerError::Invalid(format!("the budget cannot be written: {error}")))?;
-        let version = self.control(&format!("{DOCUMENTS}{}", document.id), Some(body))?;
+        let name = format!("{DOCUMENTS}{}", document.id);
+        self.write_documents(by, act.on("budget", document.id.as_str()), vec![(name.clone(), Some(body))])?;
+        let version =
+            self.store().control(&name).map_err(LedgerError::from)?.map_or(0, |found| found.version);
         let Document { id, created_at, form } = document;
         self.shared().enforce(Defined {
             id: id.clone(),

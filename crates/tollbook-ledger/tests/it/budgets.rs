@@ -4,7 +4,7 @@ use crate::rig::{Rig, event, sign};
 use std::sync::Arc;
 use tollbook_budget::{BudgetForm, Denied, Reason};
 use tollbook_ledger::budgets::{Asked, BudgetError, Defined, Let};
-use tollbook_ledger::{Ledger, Outcome, Settlement};
+use tollbook_ledger::{Act, By, Ledger, Outcome, Settlement};
 use tollbook_store::Zone;
 use tollbook_types::{Attribution, Clock, Conditions, Event, Evidence, Money, OpenCall};
 
@@ -17,7 +17,7 @@ fn form(members: &str) -> BudgetForm {
 }
 
 fn create(ledger: &Ledger, members: &str) -> Arc<Defined> {
-    ledger.create_budget(form(members), &utc()).unwrap()
+    ledger.create_budget(&By::local(), form(members), &utc()).unwrap()
 }
 
 const STRICT: &str = r#""limit_usd":"1.00","window":"total","mode":"strict""#;
@@ -180,16 +180,34 @@ fn budgets_are_documents_with_versions() {
     let ledger = rig.open();
     let made = create(&ledger, STRICT);
     let raise = |form: &mut BudgetForm| form.limit_usd = Some("2.00".to_owned());
-    let changed = ledger.change_budget(&made.id, Some(made.version), &utc(), raise).unwrap().unwrap();
+    let changed = ledger
+        .change_budget(&By::local(), Act::new("budget.change"), &made.id, Some(made.version), &utc(), raise)
+        .unwrap()
+        .unwrap();
     assert_eq!((changed.version, changed.budget.limit.amount()), (2, 2_000_000_000_000));
-    let stale = ledger.change_budget(&made.id, Some(made.version), &utc(), raise);
+    let stale = ledger.change_budget(
+        &By::local(),
+        Act::new("budget.change"),
+        &made.id,
+        Some(made.version),
+        &utc(),
+        raise,
+    );
     assert!(matches!(stale, Err(BudgetError::Stale)));
-    assert!(ledger.change_budget("bud_none", None, &utc(), raise).unwrap().is_none());
+    assert!(
+        ledger
+            .change_budget(&By::local(), Act::new("budget.change"), "bud_none", None, &utc(), raise)
+            .unwrap()
+            .is_none()
+    );
     ledger.configure_budget(form(r#""limit_calls":1,"window":"day""#), &utc()).unwrap();
-    let configured = ledger.remove_budget("config:b", None);
+    let configured = ledger.remove_budget(&By::local(), "config:b", None);
     assert!(matches!(configured, Err(BudgetError::Configured)));
-    assert!(ledger.remove_budget(&made.id, None).unwrap() && !ledger.remove_budget(&made.id, None).unwrap());
-    let wrong = ledger.create_budget(form(r#""limit_calls":1,"window":"never""#), &utc());
+    assert!(
+        ledger.remove_budget(&By::local(), &made.id, None).unwrap()
+            && !ledger.remove_budget(&By::local(), &made.id, None).unwrap()
+    );
+    let wrong = ledger.create_budget(&By::local(), form(r#""limit_calls":1,"window":"never""#), &utc());
     assert!(matches!(wrong, Err(BudgetError::Faults(faults)) if faults[0].member == "window"));
     drop(ledger);
     let ledger = rig.open();

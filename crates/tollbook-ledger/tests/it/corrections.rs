@@ -1,7 +1,7 @@
 //! Rating again, filling in, sealing, dropping: the past stays, sums move only by adjustments.
 
 use crate::rig::{Rig, book, event, with};
-use tollbook_ledger::{Backfill, Outcome, Rerate};
+use tollbook_ledger::{Backfill, By, Outcome, Rerate};
 use tollbook_store::{EventStore, Interval, UsageQuery, View, Zone};
 use tollbook_types::{Evidence, Money, TimeRange, Timestamp};
 
@@ -103,7 +103,7 @@ fn a_segment_goes_only_sealed_and_the_seal_vouches_for_it() {
     assert_eq!((found.problems.as_slice(), found.seals, found.first), (&[][..], 1, Some(number(1))));
     // What a purge leaves of it is sealed anew.
     let ledger = rig.open();
-    assert_eq!(ledger.purge("2026-09-22T00:00:00Z".parse().unwrap()).unwrap().calls, 2_400);
+    assert_eq!(ledger.purge(&By::local(), "2026-09-22T00:00:00Z".parse().unwrap()).unwrap().calls, 2_400);
     ledger.close().unwrap();
     assert_eq!(rig.verify(), Vec::<String>::new());
     // Without its seal the missing segment shows.
@@ -124,7 +124,7 @@ fn a_purge_keeps_the_books_in_agreement() {
     };
     ledger.submit(vec![on("a", "01"), on("b", "02"), on("c", "03")]).unwrap();
     let cutoff = "2026-09-03T00:00:00Z".parse().unwrap();
-    assert_eq!(ledger.purge(cutoff).unwrap().calls, 2);
+    assert_eq!(ledger.purge(&By::local(), cutoff).unwrap().calls, 2);
     assert!(rig.store.calls_by_id("a").unwrap().is_empty());
     let late = ledger.submit(vec![on("late", "01"), on("d", "04")]).unwrap();
     assert!(matches!(late[..], [Outcome::BeforeCutoff, Outcome::Accepted { .. }]), "{late:?}");

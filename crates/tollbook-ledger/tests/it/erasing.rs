@@ -21,7 +21,7 @@ fn order(user: &str, project: Option<&str>) -> ErasureOrder {
 }
 
 fn erase(books: &Books, user: &str) -> Erased {
-    let erased = books.ledger.erase(&order(user, None)).unwrap();
+    let erased = books.ledger.erase(&By::local(), &order(user, None)).unwrap();
     assert!(erased.is_scrubbed && erased.notes.is_empty(), "{erased:?}");
     erased
 }
@@ -147,7 +147,7 @@ fn a_person_goes_from_every_file_and_no_sum_changes() {
     assert_eq!(calls_of(&books, &erased.erasure.pseudonym, TimeRange::ALL), 43);
     assert!(books.store.open_calls().unwrap().is_empty());
     assert_eq!(books::problems(&books), Vec::<String>::new());
-    books.ledger.erase(&order("somebody", None)).unwrap();
+    books.ledger.erase(&By::local(), &order("somebody", None)).unwrap();
     trim(&books);
     assert_eq!(books::problems(&books), Vec::<String>::new());
     let data = books.data.clone();
@@ -175,7 +175,7 @@ fn what_occurs_later_and_elsewhere_keeps_its_name() {
     let ahead = at("ahead", "web", "2026-09-29T00:00:00Z");
     let other = at("other", "lab", "2026-09-01T00:00:00Z");
     books.ledger.submit(vec![early, ahead, other]).unwrap();
-    let erased = books.ledger.erase(&order(NAME, Some("web"))).unwrap();
+    let erased = books.ledger.erase(&By::local(), &order(NAME, Some("web"))).unwrap();
     assert_eq!((erased.calls, calls_of(&books, NAME, TimeRange::ALL)), (2, 1));
     assert!(erased.erasure.before > "2026-09-29T00:00:00Z".parse().unwrap());
     let later = at("later", "web", "2026-09-30T00:00:00Z");
@@ -184,10 +184,10 @@ fn what_occurs_later_and_elsewhere_keeps_its_name() {
     assert_eq!(calls_of(&books, &erased.erasure.pseudonym, TimeRange::ALL), 3);
     assert_eq!(calls_of(&books, NAME, TimeRange::ALL), 2);
     // Once more: what came since, under another pseudonym.
-    let again = books.ledger.erase(&order(NAME, None)).unwrap();
+    let again = books.ledger.erase(&By::local(), &order(NAME, None)).unwrap();
     assert_eq!((again.calls, calls_of(&books, NAME, TimeRange::ALL)), (2, 0));
     assert_ne!(again.erasure.pseudonym, erased.erasure.pseudonym);
-    let nothing = books.ledger.erase(&order(NAME, None)).unwrap();
+    let nothing = books.ledger.erase(&By::local(), &order(NAME, None)).unwrap();
     assert_eq!((nothing.calls, books.ledger.erasures_of(NAME).len()), (0, 3));
     assert_eq!(books::problems(&books), Vec::<String>::new());
     for (what, wrong) in [
@@ -196,7 +196,7 @@ fn what_occurs_later_and_elsewhere_keeps_its_name() {
         ("a long name", order(&"x".repeat(257), None)),
         ("no reason", ErasureOrder { reason: String::new(), ..order("a", None) }),
     ] {
-        assert!(matches!(books.ledger.erase(&wrong), Err(LedgerError::Invalid(_))), "{what}");
+        assert!(matches!(books.ledger.erase(&By::local(), &wrong), Err(LedgerError::Invalid(_))), "{what}");
     }
 }
 

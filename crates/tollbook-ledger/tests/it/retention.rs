@@ -2,7 +2,7 @@
 
 use crate::rig::{Rig, event, with};
 use serde_json::json;
-use tollbook_ledger::{Retained, Retention};
+use tollbook_ledger::{By, Retained, Retention};
 use tollbook_store::{EventStore, Zone};
 use tollbook_types::Event;
 
@@ -52,11 +52,11 @@ fn what_is_past_its_time_goes() {
         let ledger = rig.open();
         ledger.submit(CALLS.map(|(id, at)| told(id, at)).to_vec()).unwrap();
         let retention = keeping(entries, raw);
-        let done = ledger.retain(&retention).unwrap();
+        let done = ledger.retain(&By::local(), &retention).unwrap();
         assert_eq!(left(&rig, &ids), expected, "{entries:?} {raw:?}");
         assert_eq!((done.purged.is_some(), done.stripped.is_some()), (entries.is_some(), raw.is_some()));
         assert_eq!(rig.verify(), Vec::<String>::new());
-        let again = ledger.retain(&retention).unwrap();
+        let again = ledger.retain(&By::local(), &retention).unwrap();
         assert_eq!(again.purged.map_or(0, |purged| purged.calls), 0);
         assert_eq!(again.stripped.map_or(0, |stripped| stripped.calls), 0);
         ledger.close().unwrap();
@@ -82,7 +82,7 @@ fn unattended_runs_wait_for_a_person_where_the_clock_may_be_wrong() {
     let ledger = rig.open();
     let (done, doubt) = ledger.retain_unattended(&retention).unwrap();
     assert!(done == Retained::default() && doubt.unwrap().contains("more than a week"));
-    assert_eq!(ledger.retain(&retention).unwrap().purged.unwrap().calls, 3);
+    assert_eq!(ledger.retain(&By::local(), &retention).unwrap().purged.unwrap().calls, 3);
     assert_eq!(ledger.retain_unattended(&retention).unwrap().1, None, "a person has said that it is right");
 }
 
@@ -91,7 +91,7 @@ fn days_that_make_no_sense_are_refused() {
     let rig = Rig::new();
     let ledger = rig.open();
     for days in [0, u32::MAX] {
-        assert!(ledger.retain(&keeping(Some(days), None)).is_err(), "{days}");
-        assert!(ledger.retain(&keeping(None, Some(days))).is_err(), "{days}");
+        assert!(ledger.retain(&By::local(), &keeping(Some(days), None)).is_err(), "{days}");
+        assert!(ledger.retain(&By::local(), &keeping(None, Some(days))).is_err(), "{days}");
     }
 }

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tollbook_ledger::{Durability, ErasureOrder, LedgerError, Outcome, Settlement, journal};
+use tollbook_ledger::{By, Durability, ErasureOrder, LedgerError, Outcome, Settlement, journal};
 use tollbook_store::EventStore;
 use tollbook_types::{Meter, Meters};
 
@@ -290,7 +290,7 @@ impl Job {
             for person in 0..23 {
                 let (user, reason) = (format!("user-{person}"), format!("{} asked", job.round));
                 let order = ErasureOrder { user, project: None, reason };
-                let erased = job.books.ledger.erase(&order).unwrap();
+                let erased = job.books.ledger.erase(&By::local(), &order).unwrap();
                 job.acknowledge(&format!("erased {} {}", order.user, erased.erasure.id));
             }
             sender.join().unwrap();

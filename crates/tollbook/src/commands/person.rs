@@ -14,7 +14,7 @@ use crate::wire::{ErasedView, HeldView};
 use serde_json::json;
 use std::time::Duration;
 use tollbook_api::{Person, held_on};
-use tollbook_ledger::{ErasureOrder, LedgerError};
+use tollbook_ledger::{By, ErasureOrder, LedgerError};
 use tollbook_store::StoreError;
 use tollbook_types::Clock;
 
@@ -40,7 +40,7 @@ pub fn erase(args: &EraseArgs, config: &Config, out: &mut Out) -> Result<Exit, F
     let erased = match dir.lock() {
         Ok(lock) => {
             let ledger = open::open_locked(config, lock, out)?;
-            let erased = ledger.erase(&order)?;
+            let erased = ledger.erase(&By::local(), &order)?;
             ledger.close()?;
             ErasedView::of(&erased)
         }

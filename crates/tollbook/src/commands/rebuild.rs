@@ -6,9 +6,11 @@ use crate::open;
 use crate::out::Out;
 use crate::out::number::count;
 use serde_json::json;
+use tollbook_ledger::{Act, By};
 
 pub fn run(config: &Config, out: &mut Out) -> Result<Exit, Failure> {
     let ledger = open::write(config, out)?;
+    ledger.audit(&By::local(), Act::new("store.rebuild"))?;
     let rows = ledger.store().rebuild()?;
     ledger.close()?;
     if out.json {

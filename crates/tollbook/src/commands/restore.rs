@@ -6,6 +6,7 @@ use crate::failure::{Exit, Failure};
 use crate::open;
 use crate::out::Out;
 use serde_json::json;
+use tollbook_ledger::{Act, By};
 
 pub fn run(args: &RestoreArgs, config: &Config, out: &mut Out) -> Result<Exit, Failure> {
     let dir = open::dir(config);
@@ -23,6 +24,7 @@ pub fn run(args: &RestoreArgs, config: &Config, out: &mut Out) -> Result<Exit, F
         ledger.store().sync()?;
     }
     let position = ledger.store().position()?;
+    ledger.audit(&By::local(), Act::new("store.restore").told("from", restored.applied))?;
     ledger.close()?;
     if out.json {
         out.json(&json!({

@@ -8,7 +8,7 @@ use crate::open;
 use crate::out::Out;
 use crate::out::number::count;
 use serde_json::json;
-use tollbook_ledger::{Retained, Retention};
+use tollbook_ledger::{By, Retained, Retention};
 
 pub fn run(args: &RetainArgs, config: &Config, out: &mut Out) -> Result<Exit, Failure> {
     if args.days == Some(0) || args.raw_days == Some(0) {
@@ -21,7 +21,7 @@ pub fn run(args: &RetainArgs, config: &Config, out: &mut Out) -> Result<Exit, Fa
         ..told
     };
     let ledger = open::write(config, out)?;
-    let Retained { purged, stripped, segments } = ledger.retain(&retention)?;
+    let Retained { purged, stripped, segments } = ledger.retain(&By::local(), &retention)?;
     ledger.close()?;
     if out.json {
         out.json(&json!({

@@ -15,8 +15,8 @@ use crate::wire::{BudgetView, LimitView};
 use crate::{open, select};
 use serde_json::{Map, Value, json};
 use tollbook_budget::{BudgetForm, RaiseForm};
-use tollbook_ledger::Ledger;
 use tollbook_ledger::budgets::{BudgetError, Defined};
+use tollbook_ledger::{Act, By, Ledger};
 use tollbook_types::Clock;
 
 const PATH: &str = "/api/v1/budgets";
@@ -78,9 +78,9 @@ fn set(holder: &Holder, form: BudgetForm, config: &Config) -> Result<Value, Fail
         Holder::Books(ledger) => {
             let zone = config.zone();
             let made = match known {
-                None => ledger.create_budget(form, &zone),
+                None => ledger.create_budget(&By::local(), form, &zone),
                 Some(known) => ledger
-                    .change_budget(&id(&known), None, &zone, |old| {
+                    .change_budget(&By::local(), Act::new("budget.change"), &id(&known), None, &zone, |old| {
                         *old = BudgetForm { raises: std::mem::take(&mut old.raises), ..form };
                     })
                     .and_then(|changed| changed.ok_or(BudgetError::Stale)),
@@ -164,8 +164,10 @@ fn raise(holder: &Holder, args: &BudgetRaiseArgs, config: &Config) -> Result<Val
     let (id, by) = (id(&known), words::raise(&args.by, &known)?);
     match holder {
         Holder::Books(ledger) => {
+            let act = Act::new("budget.raise").told("by", by.as_str());
+            let act = act.told("until", until.to_string()).told("reason", args.reason.as_str());
             let raised = RaiseForm { by, until };
-            let changed = ledger.change_budget(&id, None, &config.zone(), |form| {
+            let changed = ledger.change_budget(&By::local(), act, &id, None, &config.zone(), |form| {
                 form.raises.retain(|raise| raise.until > now);
                 form.raises.push(raised);
             });
@@ -182,7 +184,7 @@ fn raise(holder: &Holder, args: &BudgetRaiseArgs, config: &Config) -> Result<Val
 fn remove(holder: &Holder, name: &str) -> Result<String, Failure> {
     let id = id(&known(holder, name)?);
     match holder {
-        Holder::Books(ledger) => drop(ledger.remove_budget(&id, None).map_err(failure)?),
+        Holder::Books(ledger) => drop(ledger.remove_budget(&By::local(), &id, None).map_err(failure)?),
         Holder::Server(client) => drop(client.ask("DELETE", &format!("{PATH}/{}", encoded(&id)), None)?),
     }
     Ok(id)
