@@ -56,7 +56,7 @@ fn tag(shared: &Shared, version: u64, asked: &impl Debug) -> Option<HeaderValue>
 }
 
 /// Whether the caller says that it has the answer with this tag.
-fn is_at_hand(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+pub fn is_at_hand(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let told = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     told.flat_map(|value| value.split(',')).map(str::trim).any(|told| {
         // A proxy that compresses makes tags weak; for this question that is no difference.

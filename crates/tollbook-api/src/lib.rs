@@ -13,6 +13,7 @@ mod budgets;
 mod calls;
 mod cloudevents;
 mod code;
+mod dashboard;
 mod doc;
 mod etag;
 mod events;

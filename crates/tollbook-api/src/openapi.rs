@@ -2,6 +2,7 @@
 
 use crate::access::{Access, KEY_HOLDERS};
 use crate::code::Code;
+use crate::dashboard;
 use crate::doc::{self, Content, Doc, Given, Tag, reference};
 use crate::problem;
 use crate::routes::{self, Listed, Route, route};
@@ -69,7 +70,7 @@ pub fn document<'a>(routes: impl Iterator<Item = (&'a Listed, &'a Doc)>) -> Valu
 
 fn operation(listed: &Listed, doc: &Doc) -> Value {
     let mut operation = json!({
-        "operationId": operation_id(listed),
+        "operationId": operation_id(listed, doc),
         "tags": [doc.tag.name],
         "summary": doc.summary,
         "description": description(listed.access, doc),
@@ -85,12 +86,13 @@ fn operation(listed: &Listed, doc: &Doc) -> Value {
     operation
 }
 
-/// `GET /api/v1/calls/{id}` is `get_calls_id`.
-fn operation_id(listed: &Listed) -> String {
+/// `GET /api/v1/calls/{id}` is `get_calls_id`, and the page `/calls/{id}` is `get_page_calls_id`.
+fn operation_id(listed: &Listed, doc: &Doc) -> String {
     let path = listed.path.trim_start_matches("/api/v1");
     let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let method = listed.method.as_str().to_ascii_lowercase();
-    std::iter::once(method.as_str()).chain(words).collect::<Vec<_>>().join("_")
+    let page = (doc.tag == dashboard::TAG).then_some("page");
+    std::iter::once(method.as_str()).chain(page).chain(words).collect::<Vec<_>>().join("_")
 }
 
 fn description(access: Access, doc: &Doc) -> String {

@@ -7,8 +7,8 @@ use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::{
-    admit, audit, budgets, calls, events, keys, limits, live, members, metrics, openapi, otlp, privacy,
-    probes, seeds, session, stats, usage,
+    admit, audit, budgets, calls, dashboard, events, keys, limits, live, members, metrics, openapi, otlp,
+    privacy, probes, seeds, session, stats, usage,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -68,6 +68,7 @@ fn all() -> Vec<Route> {
         admit::routes,
         limits::routes,
         seeds::routes,
+        dashboard::routes,
     ];
     modules.into_iter().flat_map(|routes| routes()).collect()
 }

@@ -1,4 +1,4 @@
-//! Signing in: `/api/v1/session` for programs in a browser, `/welcome` for people with a link.
+//! Signing in: `/api/v1/session` for the dashboard, `/welcome` for people with a link.
 //!
 //! A session's text is in a cookie that no script reads. Whatever changes something and comes by
 //! cookie must also say, in a header, a token that follows from the session's text: a page of
@@ -8,6 +8,7 @@ use crate::access::{Access, Caller, KEY_HOLDERS, Session, Whence, key_of};
 use crate::backoff::Attempt;
 use crate::body;
 use crate::code::{self, Code};
+use crate::dashboard;
 use crate::doc::{self, Content, Doc};
 use crate::members::TAG;
 use crate::object::Object;
@@ -30,7 +31,7 @@ const COOKIE: &str = "tollbook_session";
 /// The header with the token.
 const CSRF: &str = "x-tollbook-csrf";
 /// A page takes nothing from anywhere, and sends its form to nobody else.
-const POLICY: &str = "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Its routes.
 pub fn routes() -> Vec<Route> {
@@ -51,15 +52,18 @@ pub fn routes() -> Vec<Route> {
     let html = || [Content::text("text/html")];
     let asking = Doc::new(TAG, "Open a sign-in link")
         .about(
-            "Shows a page with a button. Opening it does not use the link up: mail programs look into links.",
+            "Shows a page with a button. Opening it does not use the link up: mail programs look into links. \
+             Without a link, the dashboard's page for the first call.",
         )
         .query("once", "The link's text.", doc::text())
+        .header("if-none-match", "Without a link: the `etag` of the page at hand.")
         .gives(200, "The page.", html())
+        .gives(304, "Still the page that has this `etag`.", [])
         .gives(410, "The link is not whole.", html());
     let entering = Doc::new(TAG, "Use a sign-in link")
         .about("What the page's button sends.")
         .takes([Content::any("application/x-www-form-urlencoded")])
-        .gives(200, "Signed in.", html())
+        .gives(303, "Signed in: on to the dashboard.", [])
         .gives(410, "The link is not known, was used, or has ended.", html())
         .refuses(&[Code::CsrfInvalid, Code::TooManyAttempts])
         .refuses(code::BODY)
@@ -148,8 +152,12 @@ async fn begin(
         }
     };
     let session = shared.ledger.session(&text).map(|signed_in| signed_in.expires_at);
-    let view =
-        SessionView { expires_at: session, csrf_token: Some(csrf_token(&text)), ..SessionView::of(&key) };
+    let zone = &shared.options.zone.name;
+    let view = SessionView {
+        expires_at: session,
+        csrf_token: Some(csrf_token(&text)),
+        ..SessionView::of(&key, zone)
+    };
     Ok(([set_cookie(&shared, &text, SESSION_SECONDS)], [NO_STORE], Json(view)).into_response())
 }
 
@@ -171,10 +179,11 @@ async fn redeem(shared: &Shared, whence: Whence, link: String) -> Result<Option<
 
 /// Tells who asks.
 async fn show(
+    State(shared): State<Arc<Shared>>,
     Extension(Caller(key)): Extension<Caller>,
     session: Option<Extension<Session>>,
 ) -> impl IntoResponse {
-    let mut view = SessionView::of(&key);
+    let mut view = SessionView::of(&key, &shared.options.zone.name);
     if let Some(Extension(session)) = session {
         view.expires_at = Some(session.expires_at);
         view.csrf_token = Some(csrf_token(&session.text));
@@ -194,8 +203,11 @@ async fn end(
 }
 
 /// Shows the page of a link. Its text is looked at only to see that the page is safe to write.
-async fn ask(uri: Uri) -> Response {
+async fn ask(uri: Uri, headers: HeaderMap) -> Response {
     let query = uri.query().unwrap_or_default();
+    if !query.split('&').any(|pair| pair.starts_with("once")) {
+        return dashboard::shell(&headers);
+    }
     match once(query) {
         Some(text) => page(
             StatusCode::OK,
@@ -224,8 +236,8 @@ async fn enter(
                     <code>tollbook member link</code> makes one.</p>";
         return Ok(page(StatusCode::GONE, gone));
     };
-    let welcome = page(StatusCode::OK, "<p>You are signed in.</p>");
-    Ok(([set_cookie(&shared, &text, SESSION_SECONDS)], welcome).into_response())
+    let onwards = [set_cookie(&shared, &text, SESSION_SECONDS), (header::LOCATION, "/".to_owned())];
+    Ok((StatusCode::SEE_OTHER, [NO_STORE], onwards).into_response())
 }
 
 /// The link's text among pairs; nothing but what this server may have made is one.
@@ -235,9 +247,13 @@ fn once(pairs: &str) -> Option<&str> {
 }
 
 fn page(status: StatusCode, body: &str) -> Response {
+    let style = dashboard::address("style.css");
+    let style =
+        style.map_or(String::new(), |address| format!("<link rel=\"stylesheet\" href=\"{address}\">"));
     let text = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Tollbook</title></head>\
-         <body><h1>Tollbook</h1>{body}</body></html>"
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>Tollbook</title>{style}</head>\
+         <body><main class=\"door\"><h1>Tollbook</h1>{body}</main></body></html>"
     );
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),

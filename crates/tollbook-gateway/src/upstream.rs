@@ -20,6 +20,13 @@ pub const RESERVED: &[&str] = &[
     "token-usage",
     "admin",
     "welcome",
+    "explore",
+    "calls",
+    "budgets",
+    "keys",
+    "prices",
+    "settings",
+    "widget",
 ];
 
 /// The first `api-version` of Azure that knows `stream_options`.

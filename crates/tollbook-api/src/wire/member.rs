@@ -103,6 +103,8 @@ pub struct SessionView {
     pub user: Option<String>,
     /// The one project that they see, unless they are an admin.
     pub project: Option<String>,
+    /// The zone of days and buckets, where a request names none.
+    pub time_zone: String,
     /// When the session ends at the latest; null without a session.
     #[schema(value_type = Option<schema::Instant>)]
     pub expires_at: Option<Timestamp>,
@@ -112,8 +114,8 @@ pub struct SessionView {
 }
 
 impl SessionView {
-    /// Whoever acts with this key, or as it.
-    pub fn of(key: &Key) -> SessionView {
+    /// Whoever acts with this key, or as it, on a server whose days are those of this zone.
+    pub fn of(key: &Key, time_zone: &str) -> SessionView {
         let roles: Vec<&str> = key.roles.iter().map(|role| Role::name(*role)).collect();
         SessionView {
             id: key.id.clone(),
@@ -121,6 +123,7 @@ impl SessionView {
             role: roles.join("+"),
             user: key.binding.user.clone(),
             project: key.binding.project.clone(),
+            time_zone: time_zone.to_owned(),
             expires_at: None,
             csrf_token: None,
         }

@@ -5,6 +5,7 @@ mod audit;
 mod budgets;
 mod cloudevents;
 mod contract;
+mod dashboard;
 mod document;
 mod events;
 mod idempotency;

@@ -2,7 +2,9 @@
 
 use crate::rig::{Rig, bound, event, request};
 use crate::session::Signed;
-use crate::{audit, budgets, document, events, keys, live, otlp, privacy, probes, queries, seeds, session};
+use crate::{
+    audit, budgets, dashboard, document, events, keys, live, otlp, privacy, probes, queries, seeds, session,
+};
 use axum::body::Body;
 use http::Method;
 use tollbook_api::{Access, Api};
@@ -15,6 +17,7 @@ pub type Row = (&'static str, &'static str, [u16; 6]);
 fn rows() -> Vec<Row> {
     [
         budgets::ROWS,
+        dashboard::ROWS,
         events::ROWS,
         otlp::ROWS,
         queries::ROWS,
@@ -153,7 +156,6 @@ fn what_no_route_is_for_is_a_problem_too() {
     let rig = Rig::new();
     for (method, path, verdict) in [
         (Method::GET, "/api/v1/nothing", "404 not_found"),
-        (Method::GET, "/", "404 not_found"),
         (Method::GET, "/v1/../api/v1/keys", "404 not_found"),
         (Method::DELETE, "/api/v1/events", "405 method_not_allowed"),
         (Method::PUT, "/api/v1/keys", "405 method_not_allowed"),
