@@ -16,8 +16,13 @@ import { Empty, Failed } from "./parts/small.js";
 /** @type {[RegExp, () => Promise<PageModule>][]} */
 const PAGES = [
   [/^\/$/, () => import("./pages/overview.js")],
+  [/^\/budgets$/, () => import("./pages/budgets.js")],
+  [/^\/keys$/, () => import("./pages/keys.js")],
   [/^\/calls(\/[^/]+)?$/, () => import("./pages/calls.js")],
-  [/^\/(explore|token-usage)$/, () => import("./pages/explore.js")],
+  [/^\/settings$/, () => import("./pages/settings.js")],
+  [/^\/admin\/agent-metrics$/, () => import("./pages/agents.js")],
+  [/^\/token-usage$/, () => import("./pages/tokens.js")],
+  [/^\/explore$/, () => import("./pages/explore.js")],
   [/^\/welcome$/, () => import("./pages/welcome.js")],
 ];
 

@@ -23,13 +23,11 @@ const INTERVALS = ["hour", "day", "week", "month"];
 /** Bars of a split that stand alone. */
 const BARS = 12;
 
-/** What other addresses begin with. */
-const OPENINGS = /** @type {Record<string, Record<string, string>>} */ ({ "/token-usage": { by: "operation", metric: "tokens" } });
 
 export function Page() {
-  const { params, path } = place.value;
+  const { params } = place.value;
   useEffect(() => { learnNames(); }, []);
-  const read = (/** @type {string} */ name) => params.get(name) ?? OPENINGS[path]?.[name];
+  const read = (/** @type {string} */ name) => params.get(name);
   const by = isDimension(read("by") ?? "") ? /** @type {string} */ (read("by")) : "model";
   const split = isDimension(read("split") ?? "") && read("split") !== by ? /** @type {string} */ (read("split")) : null;
   const name = (read("metric") ?? "") in METRICS ? /** @type {string} */ (read("metric")) : "cost";

@@ -56,7 +56,7 @@ function Who({ onHelp }) {
   };
   return html`<div class="name-line"><${Name} of=${me.value?.name} /><span class="quiet">${me.value?.role}</span></div>
     <label><span class="sr">Theme</span><select value=${theme.value} onChange=${(/** @type {any} */ event) => setTheme(event.target.value)}><option value="system">System theme</option><option value="light">Light</option><option value="dark">Dark</option></select></label>
-    <div class="row"><button class="plain" onClick=${onHelp}>Keys <kbd>?</kbd></button><button class="plain" onClick=${leave}>Sign out</button></div>`;
+    <div class="row"><button class="plain" onClick=${onHelp}>Shortcuts <kbd>?</kbd></button><button class="plain" onClick=${leave}>Sign out</button></div>`;
 }
 
 const KEYS = /** @type {[string, string][]} */ ([
@@ -65,7 +65,7 @@ const KEYS = /** @type {[string, string][]} */ ([
 ]);
 
 /** @param {{onClose: () => void}} props */
-const Help = ({ onClose }) => html`<${Dialog} title="Keys" onClose=${onClose}>
+const Help = ({ onClose }) => html`<${Dialog} title="Shortcuts" onClose=${onClose}>
   <dl class="keys">${[...KEYS, ...shown().map(({ key, name }) => /** @type {[string, string]} */ ([`g ${key}`, name]))].map(([key, what]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
   <label class="check"><input type="checkbox" checked=${keyboard.isOn.value} onChange=${() => keyboard.setOn(!keyboard.isOn.value)} /> Single keys do something</label>
 <//>`;
