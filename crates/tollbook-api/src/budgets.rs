@@ -1,9 +1,10 @@
 //! `/api/v1/budgets`: making, changing and reading budgets.
 
-use crate::access::{ADMINS, Access};
+use crate::access::{ADMINS, Access, Caller};
 use crate::body::{self, Encoding};
 use crate::code::{self, Code};
 use crate::doc::{Content, Doc, Tag};
+use crate::idempotency::{self, Asked, Outcome};
 use crate::problem::{Fault, Problem};
 use crate::routes::{Route, route};
 use crate::shared::Shared;
@@ -50,6 +51,7 @@ pub fn routes() -> Vec<Route> {
         .gives(200, "All budgets, those of the configuration too.", [Content::json::<Budgets>()])
         .refuses(code::READ);
     let making = writes(Doc::new(TAG, "Make a budget"))
+        .once()
         .about("On return it holds, and counts what its window has seen so far.")
         .takes([Content::json::<NewBudgetView>()])
         .gives(201, "The budget, and where it stands.", shown());
@@ -67,6 +69,7 @@ pub fn routes() -> Vec<Route> {
         .header("if-match", "The `etag` that it must still have.")
         .gives(204, "It is gone.", []);
     let raising = changes(Doc::new(TAG, "Raise a limit for a while"))
+        .once()
         .takes([Content::json::<RaiseView>()])
         .gives(200, "The budget as it is now.", shown());
     vec![
@@ -111,20 +114,23 @@ struct RaiseView {
 /// Makes a budget.
 async fn create(
     State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
     Extension(by): Extension<By>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let members = object(&headers, body).await?;
+    let (members, bytes) = object(&headers, body).await?;
+    let asked = Asked::of(&headers, &caller, "POST /api/v1/budgets", &bytes)?;
     let form = form(members)?;
     let zone = shared.zone();
-    let view = shared
-        .write(move |ledger| {
+    let outcome = shared
+        .write_once(asked, move |ledger| {
             let made = ledger.create_budget(&by, form, &zone).map_err(problem)?;
-            Ok(shown(ledger, &made))
+            let id = made.id.clone();
+            Ok((shown(ledger, &made), id))
         })
         .await?;
-    Ok((StatusCode::CREATED, view).into_response())
+    Ok((StatusCode::CREATED, shown_once(&shared, outcome)?).into_response())
 }
 
 /// Every budget, also those of the configuration.
@@ -159,7 +165,7 @@ async fn change(
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
     let version = version(&headers)?;
-    let changes = object(&headers, body).await?;
+    let (changes, _) = object(&headers, body).await?;
     let zone = shared.zone();
     let found = shared
         .write(move |ledger| {
@@ -199,26 +205,40 @@ async fn remove(
 /// Raises a limit for a while.
 async fn raise(
     State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
     Extension(by): Extension<By>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<impl IntoResponse, Problem> {
-    let members = object(&headers, body).await?;
+) -> Result<Response, Problem> {
+    let (members, bytes) = object(&headers, body).await?;
+    let asked = Asked::of(&headers, &caller, &format!("POST /api/v1/budgets/{id}/raise"), &bytes)?;
     let (raised, reason) = read_raise(&members, shared.clock.now())?;
     let (zone, now) = (shared.zone(), shared.clock.now());
-    let found = shared
-        .write(move |ledger| {
+    let outcome = shared
+        .write_once(asked, move |ledger| {
             let act = Act::new("budget.raise").told("by", raised.by.as_str());
             let act = act.told("until", raised.until.to_string()).told("reason", reason);
             let changed = ledger.change_budget(&by, act, &id, None, &zone, |form| {
                 form.raises.retain(|raise| raise.until > now);
                 form.raises.push(raised);
             });
-            Ok(changed.map_err(problem)?.map(|budget| shown(ledger, &budget)))
+            let budget = changed.map_err(problem)?.ok_or_else(unknown)?;
+            Ok((shown(ledger, &budget), id))
         })
         .await?;
-    found.ok_or_else(unknown)
+    shown_once(&shared, outcome)
+}
+
+/// A budget as it was made or changed, or, where the command was done before, as it is now.
+fn shown_once(shared: &Shared, outcome: Outcome<Response>) -> Result<Response, Problem> {
+    match outcome {
+        Outcome::Done(response) => Ok(response),
+        Outcome::Before(id) => {
+            let budget = shared.ledger.budget(&id).ok_or_else(unknown)?;
+            Ok(([idempotency::REPLAYED], shown(&shared.ledger, &budget)).into_response())
+        }
+    }
 }
 
 /// By how much and until when, and why.
@@ -271,14 +291,15 @@ fn version(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
     version.map(Some).ok_or_else(stale)
 }
 
-async fn object(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Problem> {
+/// The members of a body, and the body as it came.
+async fn object(headers: &HeaderMap, body: Body) -> Result<(Map<String, Value>, Vec<u8>), Problem> {
     let encoding = Encoding::of(headers)?;
     let bytes = body::read(headers, body).await?;
-    let text = body::decode(encoding, bytes)?;
+    let text = body::decode(encoding, bytes.clone())?;
     let value = tollbook_types::json::parse(&text)
         .map_err(|error| Problem::of_input(vec![import::Problem::of_json(&error, &text)]))?;
     match value {
-        Value::Object(members) => Ok(members),
+        Value::Object(members) => Ok((members, bytes)),
         _ => Err(Problem::new(Code::JsonInvalid, "the body is an object")),
     }
 }

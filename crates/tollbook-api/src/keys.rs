@@ -84,15 +84,12 @@ pub async fn create(
     let bytes = body::read(&headers, body).await?;
     let asked = Asked::of(&headers, &caller, "POST /api/v1/keys", &bytes)?;
     let now = shared.clock.now();
-    let commands = shared.commands.clone();
     let outcome = shared
-        .write(move |ledger| {
+        .write_once(asked, move |ledger| {
             let new = read(&body::decode(encoding, bytes)?, now)?;
-            commands.once(ledger, asked, now, || {
-                let (key, text) = ledger.create_key(&by, new)?;
-                let id = key.id.clone();
-                Ok(((key, text), id))
-            })
+            let (key, text) = ledger.create_key(&by, new)?;
+            let id = key.id.clone();
+            Ok(((key, text), id))
         })
         .await?;
     shown_once(&shared, outcome, StatusCode::CREATED)
@@ -142,14 +139,10 @@ pub async fn rotate(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let asked = Asked::of(&headers, &caller, &format!("POST /api/v1/keys/{id}/rotate"), b"")?;
-    let now = shared.clock.now();
-    let commands = shared.commands.clone();
     let outcome = shared
-        .write(move |ledger| {
-            commands.once(ledger, asked, now, || {
-                let none = || Problem::not_found("there is no such key, or it was revoked");
-                Ok((ledger.rotate_key(&by, &id)?.ok_or_else(none)?, id))
-            })
+        .write_once(asked, move |ledger| {
+            let none = || Problem::not_found("there is no such key, or it was revoked");
+            Ok((ledger.rotate_key(&by, &id)?.ok_or_else(none)?, id))
         })
         .await?;
     shown_once(&shared, outcome, StatusCode::OK)

@@ -1,9 +1,10 @@
 //! `/api/v1/members`: people who sign in, and their one-time links.
 
-use crate::access::ADMINS;
+use crate::access::{ADMINS, Caller};
 use crate::body::{self, Encoding};
 use crate::code::{self, Code};
 use crate::doc::{Content, Doc, Tag};
+use crate::idempotency::{self, Asked, Outcome};
 use crate::object::Object;
 use crate::problem::Problem;
 use crate::routes::{Route, route};
@@ -11,7 +12,7 @@ use crate::shared::Shared;
 use crate::wire::{LinkView, MemberView, NewMemberView};
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
@@ -37,6 +38,7 @@ pub fn routes() -> Vec<Route> {
     let adding = Doc::new(TAG, "Add a member")
         .about("They sign in by a one-time link, made for them afterwards.")
         .takes([Content::json::<NewMemberView>()])
+        .once()
         .gives(201, "The member.", [Content::json::<MemberView>()])
         .refuses(code::BODY)
         .refuses(code::JSON)
@@ -92,13 +94,15 @@ async fn list(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 
 async fn add(
     State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
     Extension(by): Extension<By>,
     headers: HeaderMap,
     body: Body,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let encoding = Encoding::of(&headers)?;
     let bytes = body::read(&headers, body).await?;
-    let added = shared.write(move |ledger| {
+    let asked = Asked::of(&headers, &caller, "POST /api/v1/members", &bytes)?;
+    let added = shared.write_once(asked, move |ledger| {
         let change = read(&body::decode(encoding, bytes)?, true)?;
         let new = NewMember {
             name: change.name.unwrap_or_default(),
@@ -106,9 +110,21 @@ async fn add(
             user: change.user.flatten(),
             project: change.project.flatten(),
         };
-        Ok(ledger.add_member(&by, new)?)
+        let member = ledger.add_member(&by, new)?;
+        let id = member.id.clone();
+        Ok((member, id))
     });
-    Ok((StatusCode::CREATED, NO_STORE, Json(MemberView::of(&added.await?))))
+    match added.await? {
+        Outcome::Done(member) => {
+            Ok((StatusCode::CREATED, NO_STORE, Json(MemberView::of(&member))).into_response())
+        }
+        Outcome::Before(id) => {
+            let members = shared.ledger.members();
+            let member = members.iter().find(|member| member.id == id).ok_or_else(unknown)?;
+            let view = Json(MemberView::of(member));
+            Ok((StatusCode::CREATED, NO_STORE, [idempotency::REPLAYED], view).into_response())
+        }
+    }
 }
 
 async fn change(

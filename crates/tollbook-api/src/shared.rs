@@ -4,7 +4,7 @@ use crate::Options;
 use crate::backoff::Backoff;
 use crate::code::Code;
 use crate::feed::Reader;
-use crate::idempotency::Commands;
+use crate::idempotency::{Asked, Commands, Outcome};
 use crate::live::{Flights, Hub};
 use crate::metrics::{Calls, Counts, Figures, Seeds};
 use crate::otlp::Telemetry;
@@ -118,6 +118,17 @@ impl Shared {
     ) -> Result<T, Problem> {
         let ledger = self.ledger.clone();
         on_thread(&self.writes, move || work(&ledger)).await
+    }
+
+    /// As [`Shared::write`], but not again where the same was asked and done before. The work gives
+    /// what it made, with its id.
+    pub async fn write_once<T: Send + 'static>(
+        &self,
+        asked: Option<Asked>,
+        work: impl FnOnce(&Ledger) -> Result<(T, String), Problem> + Send + 'static,
+    ) -> Result<Outcome<T>, Problem> {
+        let (commands, now) = (self.commands.clone(), self.clock.now());
+        self.write(move |ledger| commands.once(ledger, asked, now, || work(ledger))).await
     }
 }
 

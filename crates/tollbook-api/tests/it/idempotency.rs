@@ -141,3 +141,30 @@ fn names_that_are_none_are_refused() {
     let answer = rig.send(request(Method::POST, PATH, &rig.keys.admin, &twice, BODY));
     assert_eq!(answer.verdict(), "400 parameter_invalid");
 }
+
+#[test]
+fn whatever_is_made_is_made_once() {
+    let rig = Rig::new();
+    let admin = rig.keys.admin.clone();
+    let cases = [
+        (PATH, BODY),
+        ("/api/v1/members", r#"{"name":"Ann","role":"viewer"}"#),
+        ("/api/v1/budgets", r#"{"name":"b","match":{"user":"ann"},"limit_usd":"5","window":"day"}"#),
+    ];
+    let mut budget = String::new();
+    for (path, body) in cases {
+        let count = || rig.get(path, &admin).json()["data"].as_array().unwrap().len();
+        let before = count();
+        let [first, again] = [(); 2].map(|()| send(&rig, &admin, path, "once", body));
+        assert_eq!((first.status.as_u16(), again.status.as_u16()), (201, 201), "{path}");
+        assert_eq!((is_replayed(&first), is_replayed(&again)), (false, true), "{path}");
+        let id = |answer: &Answer| answer.json()["id"].as_str().unwrap().to_owned();
+        assert_eq!((id(&first), count()), (id(&again), before + 1), "{path}");
+        budget = id(&first);
+    }
+    let raise = r#"{"by_usd":"1","until":"2026-11-29T00:00:00Z","reason":"launch"}"#;
+    let path = format!("/api/v1/budgets/{budget}/raise");
+    let [first, again] = [(); 2].map(|()| send(&rig, &admin, &path, "once", raise));
+    assert_eq!((is_replayed(&first), is_replayed(&again)), (false, true));
+    assert_eq!((&first.json()["left_usd"], first.json()), (&json!("6"), again.json()));
+}
