@@ -67,6 +67,7 @@ codes! {
     CommandUnknown "command_unknown" CONFLICT
         "the same command was interrupted: look whether it was done, and use another idempotency-key if it was not",
     AmbiguousId "ambiguous_id" CONFLICT "several calls have the id: add source= and project=",
+    FormatUnavailable "format_unavailable" NOT_ACCEPTABLE "the build cannot write the format: ask for another",
     BodyTooLarge "body_too_large" PAYLOAD_TOO_LARGE "a body above 4 MiB (telemetry: 64 MiB), as it came or decoded: send less at once",
     BatchTooLarge "batch_too_large" PAYLOAD_TOO_LARGE "more than 1,000 events (spans or log records: 65,536) in one request: send fewer at once",
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "a content-type that is not taken here",

@@ -6,11 +6,11 @@ use crate::body::{self, Encoding};
 use crate::code::{self, Code};
 use crate::doc::{Content, Doc, Tag};
 use crate::held::{Person, held_on};
-use crate::lines::{self, Lines};
 use crate::object::Object;
 use crate::problem::Problem;
 use crate::routes::{Route, route};
 use crate::shared::Shared;
+use crate::stream;
 use crate::wire::{ErasedView, ErasureView, NewErasureView};
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -50,7 +50,7 @@ pub fn routes() -> Vec<Route> {
             "Lines of JSON: who, erasures, keys without their texts, calls with their corrections, an end.",
         )
         .path("user", "The person, as `user` of their calls.")
-        .gives(200, "Everything, one thing a line.", [Content::any(lines::MEDIA)])
+        .gives(200, "Everything, one thing a line.", [Content::any(stream::JSON_LINES)])
         .refuses(&[Code::NotFound])
         .refuses(code::READ);
     vec![
@@ -101,9 +101,9 @@ pub async fn export(
     let person = Person { user, project: scope.project };
     let turn = shared.stream_turn().await?;
     let (store, now) = (shared.ledger.store().clone(), shared.clock.now());
-    lines::answer(turn, move |lines: &mut Lines| {
-        held_on(store.as_ref(), &person, now, |line| lines.line(line))
-    })
+    Ok(stream::answer(turn, stream::JSON_LINES, move |sink| {
+        held_on(store.as_ref(), &person, now, |line| sink.line(line))
+    }))
 }
 
 /// Reads who is to be erased; everything that is wrong is told at once.

@@ -7,8 +7,8 @@ use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::{
-    admit, audit, budgets, calls, dashboard, events, keys, limits, live, members, metrics, openapi, otlp,
-    privacy, probes, seeds, session, stats, usage,
+    admit, audit, budgets, calls, dashboard, events, export, keys, limits, live, members, metrics, openapi,
+    otlp, privacy, probes, seeds, session, stats, usage,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -55,6 +55,7 @@ fn all() -> Vec<Route> {
         calls::routes,
         usage::routes,
         stats::routes,
+        export::routes,
         keys::routes,
         privacy::routes,
         members::routes,

@@ -74,6 +74,61 @@ pub fn call_measures<'a>(event: &Event, state: impl Into<Summed<'a>>) -> Vec<(St
     items
 }
 
+/// What one part of a call adds: a leg, or what belongs to no leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// Which leg of the usage.
+    pub leg: Option<usize>,
+    /// Its model.
+    pub model: &'a str,
+    /// What it adds.
+    pub measures: Measures,
+    /// Whether the call's cost, or this part's share of it, stands in `measures`.
+    pub has_cost: bool,
+}
+
+/// [`call_measures`] leg by leg: what it adds to a model is the sum of the parts with that model. The
+/// call counts at the first leg of the event's model; without such a leg a part of its own is first.
+pub fn call_parts<'a>(event: &'a Event, state: &'a State) -> Vec<Part<'a>> {
+    let legs = state.usage.as_ref().map_or(&[][..], |usage| &usage.legs);
+    let whole = Sides::of_call(&state.rating);
+    let own = leg_sides(&state.rating, legs.len(), whole);
+    let mut parts: Vec<Part<'_>> = Vec::with_capacity(legs.len() + 1);
+    for (index, leg) in legs.iter().enumerate() {
+        let model = leg.model.as_deref().unwrap_or(&event.model);
+        let mut measures = Measures { meters: leg.meters.clone(), ..Measures::default() };
+        if let Some(own) = &own {
+            own[index].add_to(&mut measures);
+        }
+        parts.push(Part { leg: Some(index), model, measures, has_cost: own.is_some() });
+    }
+    let home = parts.iter().position(|part| part.model == event.model).unwrap_or_else(|| {
+        let measures = Measures::default();
+        parts.insert(0, Part { leg: None, model: &event.model, measures, has_cost: false });
+        0
+    });
+    let home = &mut parts[home];
+    let Measures { meters, cost, input_cost, output_cost, other_cost, .. } =
+        std::mem::take(&mut home.measures);
+    let counts = whole_call(event, state.into());
+    home.measures = Measures { meters, cost, input_cost, output_cost, other_cost, ..counts };
+    if own.is_none() {
+        whole.add_to(&mut home.measures);
+        home.has_cost = state.rating.cost.is_some();
+    }
+    parts
+}
+
+/// [`call_parts`] of what passes the filters, as with [`filtered_measures`].
+pub fn filtered_parts<'a>(event: &'a Event, state: &'a State, filters: &[Filter]) -> Vec<Part<'a>> {
+    if !admits_call(event, state, filters) {
+        return Vec::new();
+    }
+    let mut parts = call_parts(event, state);
+    parts.retain(|part| admits_model(part.model, filters));
+    parts
+}
+
 /// [`call_measures`] of what passes the filters: a condition on anything but the model decides on
 /// the whole call, a condition on the model on each item. So a call whose event's model does not
 /// pass but one of whose legs does adds that leg, with 0 calls.
@@ -245,6 +300,28 @@ mod tests {
             kept += u32::from(items.len() > 1 && rating.cost.is_some() && !elsewhere);
         }
         assert!(split > 50 && kept > 20, "{split} {kept}");
+    }
+
+    #[test]
+    fn parts_add_up_to_the_items_of_their_models() {
+        let (mut several, mut without_leg) = (0, 0);
+        for (event, state) in states() {
+            let parts = call_parts(&event, &state);
+            for (model, item) in call_measures(&event, &state) {
+                let mut sum = Measures::default();
+                for part in parts.iter().filter(|part| part.model == model) {
+                    assert_eq!(sum.merge(&part.measures), Some(()));
+                    assert!(part.has_cost || part.measures.cost == Money::ZERO);
+                }
+                assert_eq!(sum, item);
+            }
+            let legs = state.usage.as_ref().map_or(0, |usage| usage.legs.len());
+            assert!(parts.iter().filter_map(|part| part.leg).eq(0..legs));
+            assert_eq!(parts.iter().any(|part| part.has_cost), state.rating.cost.is_some());
+            several += u32::from(parts.len() > 1);
+            without_leg += u32::from(parts[0].leg.is_none() && legs > 0);
+        }
+        assert!(several > 50 && without_leg > 5, "{several} {without_leg}");
     }
 
     #[test]

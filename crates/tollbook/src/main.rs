@@ -12,7 +12,6 @@ mod failure;
 mod filter;
 mod open;
 mod out;
-mod pages;
 mod prices;
 mod quantities;
 mod select;

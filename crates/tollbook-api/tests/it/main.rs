@@ -8,6 +8,7 @@ mod contract;
 mod dashboard;
 mod document;
 mod events;
+mod exports;
 mod idempotency;
 mod keys;
 mod live;

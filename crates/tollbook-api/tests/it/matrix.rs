@@ -3,7 +3,8 @@
 use crate::rig::{Rig, bound, event, request};
 use crate::session::Signed;
 use crate::{
-    audit, budgets, dashboard, document, events, keys, live, otlp, privacy, probes, queries, seeds, session,
+    audit, budgets, dashboard, document, events, exports, keys, live, otlp, privacy, probes, queries, seeds,
+    session,
 };
 use axum::body::Body;
 use http::Method;
@@ -21,6 +22,7 @@ fn rows() -> Vec<Row> {
         events::ROWS,
         otlp::ROWS,
         queries::ROWS,
+        exports::ROWS,
         keys::ROWS,
         privacy::ROWS,
         probes::ROWS,

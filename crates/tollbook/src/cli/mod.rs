@@ -265,11 +265,12 @@ pub enum ExportFormat {
     Csv,
     Jsonl,
     Parquet,
+    Focus,
 }
 
 #[derive(Args, Debug)]
 pub struct ExportArgs {
-    /// The file's format; parquet needs -o, and a build with the feature `parquet`
+    /// The file's format; focus is FOCUS 1.2 in CSV; parquet needs -o, and a build with the feature `parquet`
     #[arg(long, value_enum, default_value = "csv")]
     pub format: ExportFormat,
     /// Where to [default: stdout]

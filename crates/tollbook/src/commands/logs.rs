@@ -6,7 +6,6 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::out::Out;
 use crate::out::number::count;
-use crate::pages::each_call;
 use crate::{filter, open};
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -15,7 +14,8 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
-use tollbook_store::StoredCall;
+use tollbook_api::export::{Calls, each_call};
+use tollbook_store::{CallsOrder, StoredCall};
 use tollbook_types::{Clock, Money, Timestamp};
 
 /// Files that are open at once; calls come in the order of recording, so days repeat.
@@ -66,7 +66,8 @@ pub fn run(args: &LogsArgs, config: &Config, out: &mut Out) -> Result<Exit, Fail
     let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", args.dir.display()));
     std::fs::create_dir_all(&args.dir).map_err(failed)?;
     let mut files = Files { dir: args.dir.clone(), open: BTreeMap::new(), written: BTreeMap::new() };
-    each_call(&*store, period.range, &filters, |call| {
+    let calls = Calls { store: &*store, range: period.range, filters: &filters };
+    each_call(&calls, CallsOrder::Recorded, |call| {
         let day = period.zone.zone.to_datetime(call.entry.event.occurred_at).date().to_string();
         files.line(&day, call)
     })?;

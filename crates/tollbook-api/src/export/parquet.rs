@@ -3,8 +3,8 @@
 //! Instants are microseconds in UTC, counts unsigned 64 bits, money `DECIMAL(38,12)` in 16 bytes,
 //! so that a picodollar is one unit; what is absent is null.
 
-use super::row::{COLUMNS, Cell, Column, Kind};
-use crate::failure::Failure;
+use super::Failed;
+use super::table::{COLUMNS, Cell, Column, Kind};
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::{ByteArray, FixedLenByteArray};
@@ -53,18 +53,18 @@ enum Values {
 
 impl<W: Write + Send> Table<W> {
     /// A file with no rows yet.
-    pub fn new(to: W) -> Result<Table<W>, Failure> {
+    pub fn new(to: W) -> Result<Table<W>, Failed> {
         Table::with_rows_max(to, GROUP_ROWS)
     }
 
-    fn with_rows_max(to: W, rows_max: usize) -> Result<Table<W>, Failure> {
+    fn with_rows_max(to: W, rows_max: usize) -> Result<Table<W>, Failed> {
         let file = SerializedFileWriter::new(to, schema().map_err(failure)?, Arc::new(properties()));
         let columns = COLUMNS.iter().map(|column| Held::new(*column)).collect();
         Ok(Table { file: file.map_err(failure)?, columns, rows: 0, rows_max })
     }
 
     /// Adds a row.
-    pub fn push(&mut self, cells: &[Cell]) -> Result<(), Failure> {
+    pub fn push(&mut self, cells: &[Cell]) -> Result<(), Failed> {
         self.columns.iter_mut().zip(cells).try_for_each(|(held, cell)| held.push(cell))?;
         self.rows += 1;
         let bytes: usize = self.columns.iter().map(Held::bytes).sum();
@@ -75,7 +75,7 @@ impl<W: Write + Send> Table<W> {
     }
 
     /// Writes what is left, and the file's end.
-    pub fn finish(mut self) -> Result<(), Failure> {
+    pub fn finish(mut self) -> Result<(), Failed> {
         if self.rows > 0 {
             self.end_group().map_err(failure)?;
         }
@@ -113,7 +113,7 @@ impl Held {
         }
     }
 
-    fn push(&mut self, cell: &Cell) -> Result<(), Failure> {
+    fn push(&mut self, cell: &Cell) -> Result<(), Failed> {
         let Column { name, kind, is_required } = self.column;
         if !is_required {
             self.levels.push(i16::from(*cell != Cell::Absent));
@@ -128,12 +128,14 @@ impl Held {
             }
             (Kind::Money, Cell::Money(amount), Values::Bytes { bytes, ends }) => {
                 if amount.picos().unsigned_abs() >= MONEY_END_PICOS {
-                    return Err(Failure::new(format!("{name} {amount} has more than {MONEY_DIGITS} digits")));
+                    return Err(Failed::Value(format!(
+                        "{name} {amount} has more than {MONEY_DIGITS} digits"
+                    )));
                 }
                 bytes.extend_from_slice(&amount.picos().to_be_bytes());
                 ends.push(bytes.len());
             }
-            _ => return Err(Failure::new(format!("column {name} cannot hold {cell:?}"))),
+            _ => return Err(Failed::Value(format!("column {name} cannot hold {cell:?}"))),
         }
         Ok(())
     }
@@ -204,13 +206,13 @@ fn properties() -> WriterProperties {
         .build()
 }
 
-fn failure(error: ParquetError) -> Failure {
+fn failure(error: ParquetError) -> Failed {
     match error {
         ParquetError::External(error) => match error.downcast::<std::io::Error>() {
-            Ok(error) => (*error).into(),
-            Err(error) => Failure::new(error.to_string()),
+            Ok(error) => Failed::Write(*error),
+            Err(error) => Failed::Value(error.to_string()),
         },
-        error => Failure::new(error.to_string()),
+        error => Failed::Value(error.to_string()),
     }
 }
 

@@ -1,10 +1,14 @@
 //! A call as the lines of a table: one for each leg, cells with types, the columns in one list.
+//!
+//! What a line says of money and counts is the leg's own share, as in every sum: lines added up, whichever
+//! are chosen, are what a report says of them.
 
-use crate::failure::Failure;
+use super::Failed;
 use crate::wire::CallView;
 use std::borrow::Cow;
-use tollbook_store::StoredCall;
-use tollbook_types::{Meter, Meters, Money, Timestamp};
+use tollbook_store::fold::{Part, filtered_parts};
+use tollbook_store::{Filter, StoredCall};
+use tollbook_types::{Meter, Money, Timestamp};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub enum Cell<'a> {
     Count(u64),
     Instant(Timestamp),
     Money(Money),
+    /// A number as it is written.
+    Decimal(String),
 }
 
 /// The columns, in the order of a line's cells.
@@ -59,7 +65,7 @@ pub const COLUMNS: &[Column] = &[
     maybe("session", Kind::Text),
     maybe("key", Kind::Text),
     maybe("tags", Kind::Text),
-    always("leg", Kind::Count),
+    maybe("leg", Kind::Count),
     always("leg_model", Kind::Text),
     always("calls", Kind::Count),
     maybe("input_tokens", Kind::Count),
@@ -90,32 +96,27 @@ const fn maybe(name: &'static str, kind: Kind) -> Column {
     Column { name, kind, is_required: false }
 }
 
-/// Gives the lines of one call.
+/// Gives the lines of one call that pass the filters: with a condition on the model, those of its legs.
 pub fn each_row(
     call: &StoredCall,
-    mut each: impl FnMut(&[Cell<'_>]) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    filters: &[Filter],
+    mut each: impl FnMut(&[Cell<'_>]) -> Result<(), Failed>,
+) -> Result<(), Failed> {
     let view = CallView::of(call);
-    if view.legs.is_empty() {
-        return each(&row(call, &view, 0, &view.model, &Meters::new(), view.cost_usd));
-    }
-    let mut legs = view.legs.iter().zip(0..);
-    legs.try_for_each(|(leg, nth)| each(&row(call, &view, nth, &leg.model, &leg.meters, leg.cost_usd)))
+    let state = call.corrected();
+    filtered_parts(&call.entry.event, &state, filters)
+        .iter()
+        .try_for_each(|part| each(&row(call, &view, part)))
 }
 
-fn row<'a>(
-    call: &StoredCall,
-    view: &'a CallView,
-    nth: u64,
-    model: &'a str,
-    meters: &Meters,
-    leg_cost: Option<Money>,
-) -> [Cell<'a>; COLUMNS.len()] {
+fn row<'a>(call: &StoredCall, view: &'a CallView, part: &'a Part<'a>) -> [Cell<'a>; COLUMNS.len()] {
     let who = &view.attribution;
-    let is_first = nth == 0;
-    let amount = |amount: Option<Money>| money(amount.filter(|_| is_first));
+    let sums = &part.measures;
+    let meters = &sums.meters;
+    let amount = |amount: Money| money(Some(amount).filter(|_| part.has_cost));
     let has_usage = view.usage.is_some();
     let quantity = |n: u64| if has_usage { Cell::Count(n) } else { Cell::Absent };
+    let leg = part.leg.and_then(|nth| view.legs.get(nth));
     [
         text(&view.id),
         text(&view.source),
@@ -136,9 +137,9 @@ fn row<'a>(
         maybe_text(&who.session),
         maybe_text(&who.key),
         if who.tags.is_empty() { Cell::Absent } else { json(&serde_json::json!(who.tags)) },
-        Cell::Count(nth),
-        text(model),
-        Cell::Count(u64::from(is_first)),
+        part.leg.map_or(Cell::Absent, |nth| Cell::Count(nth as u64)),
+        text(part.model),
+        Cell::Count(sums.calls),
         quantity(meters.input_tokens()),
         quantity(meters.cache_read_tokens()),
         quantity(meters.cache_write_tokens()),
@@ -146,11 +147,11 @@ fn row<'a>(
         quantity(meters.quantity(Meter::Reasoning)),
         quantity(meters.total_tokens()),
         if has_usage { json(&serde_json::json!(meters)) } else { Cell::Absent },
-        money(leg_cost),
-        amount(view.cost_usd),
-        amount(view.input_cost_usd),
-        amount(view.output_cost_usd),
-        amount(view.other_cost_usd),
+        money(leg.and_then(|leg| leg.cost_usd)),
+        amount(sums.cost),
+        amount(sums.input_cost),
+        amount(sums.output_cost),
+        amount(sums.other_cost),
         text(view.cost_basis.name()),
         maybe_text(&view.price_id),
         text(view.evidence.name()),
