@@ -10,6 +10,9 @@ use std::time::Duration;
 /// An installation that takes longer counts as impossible.
 const INSTALL_TIME: Duration = Duration::from_secs(150);
 
+/// Interpreters that may be new enough for what needs 3.12.
+const NEW_PYTHONS: [&str; 4] = ["python3", "python3.12", "python3.13", "python3.14"];
+
 /// What programs are run with, or why they cannot be.
 pub struct Tools {
     python: Result<PathBuf, String>,
@@ -74,12 +77,35 @@ pub fn schemathesis(place: &Path) -> Result<PathBuf, String> {
     Ok(venv.join("bin/schemathesis"))
 }
 
+/// The interpreter with the validator of FOCUS, in an environment of its own.
+pub fn focus_validator(place: &Path) -> Result<PathBuf, String> {
+    let newest = NEW_PYTHONS.iter().find(|name| {
+        let is_new = "import sys; sys.exit(sys.version_info < (3, 12))";
+        bounded(python_of(name).args(["-c", is_new]), INSTALL_TIME).is_ok()
+    });
+    let python = newest.ok_or("it needs Python 3.12 or newer")?;
+    install_venv_of(python, &place.join("focus-venv"), "compat/focus.txt")
+}
+
+/// An interpreter by name. Where pyenv stands before several, it is told which.
+fn python_of(name: &str) -> Command {
+    let mut command = Command::new(name);
+    if let Some(version) = name.strip_prefix("python3.") {
+        command.env("PYENV_VERSION", format!("3.{version}"));
+    }
+    command
+}
+
 /// An environment with what the file pins; gives its interpreter.
 fn install_venv(venv: &Path, pins: &str) -> Result<PathBuf, String> {
+    install_venv_of("python3", venv, pins)
+}
+
+fn install_venv_of(base: &str, venv: &Path, pins: &str) -> Result<PathBuf, String> {
     let wanted = root().join(pins);
     let python = venv.join("bin/python");
     once(venv, &wanted, || {
-        bounded(Command::new("python3").args(["-m", "venv"]).arg(venv), INSTALL_TIME)?;
+        bounded(python_of(base).args(["-m", "venv"]).arg(venv), INSTALL_TIME)?;
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"];
         let quick = ["--retries", "1", "--timeout", "10", "--requirement"];
         bounded(Command::new(&python).args(pip).args(quick).arg(&wanted), INSTALL_TIME)

@@ -3,11 +3,12 @@
 //! stand-in must get the same, and every call must be in the books, once, with what it used.
 //!
 //! Beside them, the API is asked whatever its own document allows (`openapi`), and Prometheus's linter
-//! looks at what the server shows of itself.
+//! looks at what the server shows of itself, and the validator of FOCUS at what it exports.
 //!
 //! What cannot be installed is skipped, and said so.
 
 mod books;
+mod focus;
 mod install;
 pub mod openapi;
 mod process;
@@ -17,7 +18,7 @@ mod stand;
 use crate::{cargo, say};
 use install::Tools;
 use stand::{Place, Stand};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A program under `compat/`.
 struct Program {
@@ -74,49 +75,53 @@ pub fn run() -> Result<(), String> {
     cargo(&["build", "--release", "--package", "tollbook-testkit", "--example", "upstream"], &[])?;
     let place = Place::new()?;
     let tools = Tools::install(&place.root);
-    let mut rows = Vec::new();
-    let mut failed = 0;
+    let mut table = Table::default();
     for program in PROGRAMS {
         let version = tools.version(program);
-        let outcome = match tools.command(program) {
-            Err(why) => format!("SKIPPED: {why}"),
-            Ok(command) => match check(program, &command, &place) {
-                Ok(seen) => format!("ok: {seen}"),
-                Err(error) => {
-                    failed += 1;
-                    say(&format!("{}: {error}\n", program.file));
-                    "FAILED".to_owned()
-                }
-            },
-        };
-        rows.push(format!("{:<18} {version:<26} {outcome}", program.file));
+        table.row(program.file, &version, tools.command(program), |command| check(program, &command, &place));
     }
-    let asked = match install::schemathesis(&place.root) {
-        Err(why) => format!("SKIPPED: {why}"),
-        Ok(tool) => match openapi::check(&tool, &place, openapi::EXAMPLES) {
-            Ok(seen) => format!("ok: {seen}"),
-            Err(error) => {
-                failed += 1;
-                say(&format!("/openapi.json: {error}\n"));
+    let schemathesis = install::schemathesis(&place.root);
+    table.row("/openapi.json", "schemathesis", schemathesis, |tool| {
+        openapi::check(&tool, &place, openapi::EXAMPLES)
+    });
+    table.row("/metrics", "promtool", promtool::find(&place.root), |tool| promtool::check(&tool, &place));
+    let validator = install::focus_validator(&place.root);
+    table.row("export", "focus-validator", validator, |python| focus::check(&python, &place));
+    table.show()
+}
+
+/// What came of each check.
+#[derive(Default)]
+struct Table {
+    rows: Vec<String>,
+    failed: u32,
+}
+
+impl Table {
+    /// Checks with a tool, or says loudly why there is none.
+    fn row(
+        &mut self,
+        name: &str,
+        version: &str,
+        tool: Result<PathBuf, String>,
+        check: impl FnOnce(PathBuf) -> Result<String, String>,
+    ) {
+        let outcome = match tool.map(check) {
+            Err(why) => format!("SKIPPED, cannot be installed: {why}"),
+            Ok(Ok(seen)) => format!("ok: {seen}"),
+            Ok(Err(error)) => {
+                self.failed += 1;
+                say(&format!("{name}: {error}\n"));
                 "FAILED".to_owned()
             }
-        },
-    };
-    rows.push(format!("{:<18} {:<26} {asked}", "/openapi.json", "schemathesis"));
-    let linted = match promtool::find(&place.root) {
-        Err(why) => format!("SKIPPED: promtool cannot be installed: {why}"),
-        Ok(promtool) => match promtool::check(&promtool, &place) {
-            Ok(seen) => format!("ok: {seen}"),
-            Err(error) => {
-                failed += 1;
-                say(&format!("promtool: {error}\n"));
-                "FAILED".to_owned()
-            }
-        },
-    };
-    rows.push(format!("{:<18} {:<26} {linted}", "/metrics", "promtool"));
-    say(&rows.join("\n"));
-    if failed == 0 { Ok(()) } else { Err(format!("{failed} rows of the table failed")) }
+        };
+        self.rows.push(format!("{name:<22} {version:<44} {outcome}"));
+    }
+
+    fn show(&self) -> Result<(), String> {
+        say(&self.rows.join("\n"));
+        if self.failed == 0 { Ok(()) } else { Err(format!("{} rows of the table failed", self.failed)) }
+    }
 }
 
 /// One program on stands of its own: numbers begin anew, so answers are the same to the last token.

@@ -41,6 +41,16 @@ impl Place {
         std::fs::create_dir_all(&root).map_err(text)?;
         Ok(Place { root, tollbook: built.join("tollbook"), upstream: built.join("examples/upstream") })
     }
+
+    /// The program, as nobody has configured it.
+    pub fn tollbook(&self) -> Command {
+        let mut command = Command::new(&self.tollbook);
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        for name in ours.filter(|name| name.to_string_lossy().starts_with("TOLLBOOK_")) {
+            command.env_remove(name);
+        }
+        command
+    }
 }
 
 /// A running server.

@@ -1,11 +1,25 @@
 //! Calls in files for other programs.
 
 use crate::program::Place;
+use tollbook_types::Money;
 
 /// No file but the books is left in the directory.
 fn has_no_file(place: &Place) -> bool {
     let entries = std::fs::read_dir(place.path()).unwrap();
     entries.map(|entry| entry.unwrap().file_name()).all(|name| name == "tollbook-data")
+}
+
+#[test]
+fn focus_costs_what_usage_says() {
+    let place = Place::with_examples();
+    place.run(&["export", "--format", "focus", "-o", "focus.csv"]).ok();
+    let text = std::fs::read_to_string(place.path().join("focus.csv")).unwrap();
+    assert_eq!(place.run(&["export", "--format", "focus"]).ok().out, text);
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let billed = reader.headers().unwrap().iter().position(|name| name == "BilledCost").unwrap();
+    let costs = reader.records().map(|line| line.unwrap()[billed].parse::<Money>().unwrap());
+    let total = &place.json(&["usage", "--all"])["total"];
+    assert_eq!(total["cost_usd"], Money::checked_sum(costs).unwrap().to_string());
 }
 
 #[cfg(not(feature = "parquet"))]

@@ -8,6 +8,7 @@ mod books;
 mod budgets;
 mod configuration;
 mod crash;
+mod differential;
 mod exports;
 mod figures;
 mod gateway;
