@@ -9,6 +9,9 @@ use memchr::memmem::Finder;
 /// Events that are read whatever they say, until the answer's model and id are known.
 const GREETED_MAX: u8 = 8;
 
+/// No name of interest is longer.
+pub(crate) const NAME_BYTES_MAX: usize = 32;
+
 /// Bytes that are searched at once.
 const BLOCK: usize = 32;
 
@@ -44,14 +47,33 @@ impl Gate {
 
     /// Whether the event must be read. `known`: the answer's model and id are.
     pub fn passes(&mut self, event: &[u8], known: bool) -> bool {
-        if self.open {
-            return true;
-        }
         if !known && self.greeted < GREETED_MAX {
             self.greeted += 1;
             return true;
         }
+        self.open || self.finds(event)
+    }
+
+    /// Whether an event must be read of which all but `event` has been searched before, in another that
+    /// began with the same bytes and had no name of interest there.
+    pub fn passes_rest(&self, event: &[u8], known: bool) -> bool {
+        self.open || (!known && self.greeted < GREETED_MAX) || self.finds(event)
+    }
+
+    fn finds(&self, event: &[u8]) -> bool {
         says_something(event) || self.more.iter().any(|name| name.find(event).is_some())
+    }
+
+    /// How much of an event that did not pass stands before any name of interest, whatever its value.
+    pub fn silent(event: &[u8]) -> usize {
+        let mut from = 0;
+        while let Some(at) = hint(event, from) {
+            from = at + 1;
+            if event.get(..at + 4).is_some_and(|upto| is_named(event, upto)) {
+                return at.saturating_sub(NAME_BYTES_MAX);
+            }
+        }
+        event.len()
     }
 }
 
@@ -61,13 +83,17 @@ fn says_something(event: &[u8]) -> bool {
     while let Some(at) = hint(event, from) {
         from = at + 1;
         let Some(upto) = event.get(..at + 4) else { return false };
-        let named =
-            upto.ends_with(b"usage") || (upto.ends_with(b"\"error") && event.get(at + 4) == Some(&b'"'));
-        if named && !is_null(&event[at + 4..]) {
+        if is_named(event, upto) && !is_null(&event[at + 4..]) {
             return true;
         }
     }
     false
+}
+
+/// Whether what has been read of the event ends with a name of interest.
+#[inline(always)]
+fn is_named(event: &[u8], upto: &[u8]) -> bool {
+    upto.ends_with(b"usage") || (upto.ends_with(b"\"error") && event.get(upto.len()) == Some(&b'"'))
 }
 
 /// Whether `null` is the value of the name that has just ended, but for its quote perhaps.

@@ -21,6 +21,7 @@
 //! assert_eq!(reading.usage.unwrap().total().get(Meter::Input), Some(12));
 //! ```
 
+mod alike;
 mod anthropic;
 mod api;
 mod bedrock;

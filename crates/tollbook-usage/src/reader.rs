@@ -3,9 +3,10 @@
 //! The framing is found from content type and first bytes. An answer is never held whole: what
 //! stays are the figures, and bounded texts for an estimate while no figures have come.
 
+use crate::alike::Alike;
 use crate::api::Api;
 use crate::eventstream::{Frame, Frames, Kind};
-use crate::gate::Gate;
+use crate::gate::{Gate, NAME_BYTES_MAX};
 use crate::json_push::{Doc, Walker};
 use crate::reading::{self, End, Reading};
 use crate::request::Request;
@@ -52,6 +53,9 @@ pub(crate) struct Kept {
     pub by_bytes: bool,
 }
 
+/// So many times as much is made room for when texts have filled theirs.
+const GROWTH: usize = 7;
+
 impl Kept {
     fn new(on: bool) -> Kept {
         Kept { bytes: Vec::new(), total: 0, on, max: CAPTURE_BYTES_MAX, by_bytes: false }
@@ -61,7 +65,12 @@ impl Kept {
         if self.on {
             self.total += bytes.len() as u64;
             let room = self.max.saturating_sub(self.bytes.len());
-            self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            let bytes = &bytes[..bytes.len().min(room)];
+            if self.bytes.capacity() - self.bytes.len() < bytes.len() {
+                // Each growth copies everything: three of four are spared.
+                self.bytes.reserve(bytes.len().max(GROWTH * self.bytes.len()).min(room));
+            }
+            self.bytes.extend_from_slice(bytes);
         }
     }
 
@@ -97,6 +106,9 @@ struct Parser {
     walker: Walker,
     /// Only streams have one.
     gate: Option<Gate>,
+    alike: Alike,
+    /// What stands before an event on its line.
+    lead: &'static [u8],
     tally: Tally,
     kept: Kept,
     /// The event that is being read stands on several lines, or on a long one.
@@ -121,6 +133,8 @@ impl Reader {
                 request: request.clone(),
                 walker: Walker::new(&ANSWERS),
                 gate: None,
+                alike: Alike::default(),
+                lead: b"",
                 tally,
                 kept: Kept::new(keeps),
                 scattered: false,
@@ -171,6 +185,7 @@ impl Reader {
         self.lines = Lines::new(framing == Framing::Events);
         self.parser.tally.stream = framing.is_stream();
         self.parser.gate = framing.is_stream().then(|| Gate::new(self.parser.request.api));
+        self.parser.lead = if framing == Framing::Events { b"data: " } else { b"" };
     }
 
     fn read_sniffed(&mut self) {
@@ -186,10 +201,19 @@ impl Reader {
         match self.framing {
             Framing::Json => parser.json(bytes),
             Framing::Events => {
-                let long = &mut self.long_data;
-                self.lines.push(bytes, &mut |part| parser.sse(part, long));
+                let (long, mut rest) = (&mut self.long_data, bytes);
+                while !rest.is_empty() {
+                    rest = parser.pass_alike(rest, &self.lines);
+                    rest = self.lines.push_line(rest, &mut |part| parser.sse(part, long));
+                }
             }
-            Framing::Lines => self.lines.push(bytes, &mut |part| parser.ndjson(part)),
+            Framing::Lines => {
+                let mut rest = bytes;
+                while !rest.is_empty() {
+                    rest = parser.pass_alike(rest, &self.lines);
+                    rest = self.lines.push_line(rest, &mut |part| parser.ndjson(part));
+                }
+            }
             Framing::Aws => self.frames.push(bytes, &mut |frame| parser.frame(frame)),
             Framing::Opaque | Framing::Undecided => parser.kept.add(bytes),
         }
@@ -321,13 +345,46 @@ impl Parser {
     /// One event that stands on one line.
     fn event(&mut self, event: &[u8]) {
         self.tally.events += 1;
-        let known = self.tally.model.is_some() && self.tally.id.is_some();
+        let known = self.is_known();
         if self.gate.as_mut().is_none_or(|gate| gate.passes(event, known)) {
             self.walk_quietly(event);
             self.forget();
+        } else {
+            self.alike.learn(self.lead, event);
         }
         self.kept.add(event);
         self.kept.end_event();
+    }
+
+    /// Whether model and id of the answer are known.
+    fn is_known(&self) -> bool {
+        self.tally.model.is_some() && self.tally.id.is_some()
+    }
+
+    /// Passes over whole lines at the front whose events say nothing and begin as others before; gives
+    /// back what is left.
+    fn pass_alike<'b>(&mut self, mut bytes: &'b [u8], lines: &Lines) -> &'b [u8] {
+        while lines.is_between() && !self.scattered && !self.walker.is_inside() {
+            let same = self.alike.known(bytes);
+            if same == 0 {
+                break;
+            }
+            let Some(end) = memchr::memchr2(b'\n', b'\r', &bytes[same..]) else { break };
+            let line = &bytes[..same + end];
+            let rest = &line[same.saturating_sub(NAME_BYTES_MAX).max(self.lead.len())..];
+            let known = self.is_known();
+            let passes = self.gate.as_ref().is_none_or(|gate| gate.passes_rest(rest, known));
+            if passes || !line.ends_with(b"}") || bytes[line.len()] != b'\n' {
+                break;
+            }
+            self.alike.met();
+            self.tally.events += 1;
+            self.kept.add(&line[self.lead.len()..]);
+            self.kept.end_event();
+            bytes = &bytes[line.len() + 1..];
+            bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
+        }
+        bytes
     }
 
     fn walk_quietly(&mut self, bytes: &[u8]) {

@@ -34,34 +34,38 @@ impl Lines {
         Lines { held: Vec::new(), long: false, after_return: false, returns }
     }
 
-    /// Reads on.
-    pub fn push(&mut self, bytes: &[u8], sink: &mut impl FnMut(Part<'_>)) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            if self.after_return {
-                self.after_return = false;
-                if rest[0] == b'\n' {
-                    rest = &rest[1..];
-                    continue;
-                }
-            }
-            if rest[0] == b'\n' && self.is_fresh() {
-                // The blank line that ends each event is worth no search.
-                sink(Part::Line(b""));
-                rest = &rest[1..];
-                continue;
-            }
-            let end = if self.returns { memchr2(b'\n', b'\r', rest) } else { memchr(b'\n', rest) };
-            let Some(end) = end else { return self.hold(rest, sink) };
-            self.after_return = rest[end] == b'\r';
-            self.line(&rest[..end], sink);
-            rest = &rest[end + 1..];
+    /// Reads on to the end of the line, and gives back what stands behind it.
+    #[inline(always)]
+    pub fn push_line<'b>(&mut self, mut bytes: &'b [u8], sink: &mut impl FnMut(Part<'_>)) -> &'b [u8] {
+        if self.after_return && !bytes.is_empty() {
+            self.after_return = false;
+            bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
         }
+        if self.is_fresh()
+            && let Some(rest) = bytes.strip_prefix(b"\n")
+        {
+            // The blank line that ends each event is worth no search.
+            sink(Part::Line(b""));
+            return rest;
+        }
+        let end = if self.returns { memchr2(b'\n', b'\r', bytes) } else { memchr(b'\n', bytes) };
+        let Some(end) = end else {
+            self.hold(bytes, sink);
+            return b"";
+        };
+        self.after_return = bytes[end] == b'\r';
+        self.line(&bytes[..end], sink);
+        &bytes[end + 1..]
     }
 
     /// Whether a line begins here.
     fn is_fresh(&self) -> bool {
         !self.long && self.held.is_empty()
+    }
+
+    /// Whether the last line has ended for certain, and a line begins here.
+    pub fn is_between(&self) -> bool {
+        self.is_fresh() && !self.after_return
     }
 
     /// The bytes have ended; so does the line.
@@ -124,7 +128,10 @@ mod tests {
             });
         };
         for chunk in chunks {
-            splitter.push(chunk, &mut sink);
+            let mut rest = *chunk;
+            while !rest.is_empty() {
+                rest = splitter.push_line(rest, &mut sink);
+            }
         }
         splitter.finish(&mut sink);
         found

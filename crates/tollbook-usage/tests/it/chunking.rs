@@ -113,3 +113,34 @@ fn blanks_in_front_of_frames_are_not_blanks() {
         assert_same(&answer, answer.body.chunks(size).collect());
     }
 }
+
+/// Events that say nothing teach the reader how events begin; the one with the figures begins likewise.
+#[test]
+fn what_events_share_hides_no_figures() {
+    let figures = r#"{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}"#;
+    let tails = [
+        (r#","usage":null}"#, format!(r#","usage":{figures}}}"#)),
+        (r#","x":"usage"}"#, format!(r#","usage":{figures}}}"#)),
+        (r#"}"#, format!(r#","usage" : {figures}}}"#)),
+        (r#","x_groq":{"id":"x"}}"#, format!(r#","x_groq":{{"usage":{figures}}}}}"#)),
+    ];
+    for pad in 0..100 {
+        for (silent, telling) in &tails {
+            let head = format!(r#"{{"id":"c","model":"m","pad":"{}","choices":[]"#, "x".repeat(pad));
+            for (lead, kind, end) in
+                [("data: ", "text/event-stream", "\n\n"), ("", "application/x-ndjson", "\n")]
+            {
+                let event = |tail: &str| format!("{lead}{head}{tail}{end}");
+                let body = event(silent).repeat(5) + &event(telling) + &event(silent);
+                let answer =
+                    Answer::new("openai", "/v1/chat/completions", "m", kind, body.clone().into_bytes());
+                let whole = answer.read_chunks(std::iter::once(answer.body.as_slice()), End::Complete);
+                let total = whole.usage.as_ref().map(tollbook_types::Usage::total).unwrap_or_default();
+                assert_eq!((total.input_tokens(), total.output_tokens()), (7, 2), "{body}");
+                assert_eq!(whole.events_seen, 7, "{body}");
+                assert_same(&answer, body.split_inclusive('\n').map(str::as_bytes).collect());
+                assert_same(&answer, answer.body.chunks(97).collect());
+            }
+        }
+    }
+}
