@@ -26,8 +26,13 @@ use tollbook_types::{
     floor_to_micros, limits,
 };
 
-/// Events that are rated and appended at once; a longer submission comes in such pieces.
+/// Events that are rated and appended at once; a longer submission comes in pieces, so that the writer
+/// works on one while the next is rated. It needs longer for a piece: each is twice as long as the last.
 const PIECE_EVENTS: usize = 250;
+/// The first piece of a longer submission, for which the writer waits.
+const PIECE_EVENTS_MIN: usize = 64;
+/// The last ones.
+const PIECE_EVENTS_MAX: usize = 512;
 
 /// What "recorded" survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -209,12 +214,13 @@ impl Ledger {
             .map(|(index, _)| index)
             .collect();
         let (ticket, answer) = ticket(events.len() - too_old.len());
+        let is_short = events.len() <= PIECE_EVENTS;
         let mut events = events.into_iter().filter(|event| !is_too_old(event));
         let mut appended = 0;
+        let mut length = if is_short { PIECE_EVENTS } else { PIECE_EVENTS_MIN };
         loop {
-            // The writer works on a piece while the next one is rated.
-            let mut piece = Drafts::for_records(events.size_hint().1.unwrap_or(0).min(PIECE_EVENTS));
-            for event in events.by_ref().take(PIECE_EVENTS) {
+            let mut piece = Drafts::for_records(events.size_hint().1.unwrap_or(0).min(length));
+            for event in events.by_ref().take(length) {
                 let (entry, cards) = rated(&book, event, recorded_at);
                 piece.event(entry, cards)?;
             }
@@ -222,6 +228,7 @@ impl Ledger {
                 break;
             }
             appended += self.append_piece(piece, &ticket, appended)?;
+            length = (length * 2).min(PIECE_EVENTS_MAX);
         }
         let mut outcomes = if appended == 0 { Vec::new() } else { wait(&answer)? };
         for index in too_old {

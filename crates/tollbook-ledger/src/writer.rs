@@ -10,13 +10,13 @@
 use crate::durable::{make_durable, sync_meanwhile};
 use crate::error::LedgerError;
 use crate::journal;
-use crate::resolve::{Decided, OpenCalls, Outcome, Record, RecordBody, resolve};
+use crate::resolve::{Decided, OpenCalls, OpenChanges, Outcome, Record, RecordBody, resolve};
 use crate::shared::{Health, Shared};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tollbook_store::{Batch, Op};
+use tollbook_store::{Batch, Op, StoredCall};
 use tollbook_types::{Seq, limits};
 
 /// How long the writer waits before it tries a failed store again.
@@ -28,6 +28,9 @@ const STORE_LINGER: Duration = Duration::from_millis(200);
 /// Records in a group when more than a group's worth stand in the queue: nobody waits longer for it,
 /// and each of them costs less.
 const GROUP_RECORDS_MAX: usize = 4 * limits::GROUP_EVENTS_MAX;
+
+/// Records in a group from which on it pays to have a thread sync the journal while they are decided.
+const SYNC_BESIDE_MIN: usize = 64;
 
 /// A record in the journal that the store does not have yet, and who waits for it.
 #[derive(Debug)]
@@ -185,12 +188,16 @@ fn next_work(shared: &Shared, pace: &mut Pace) -> Work {
 }
 
 fn process(shared: &Shared, applying: &mut Applying, group: Vec<Pending>) {
-    if let Err(error) = make_durable(shared) {
-        fail_for_good(shared, group, &error);
-        return;
-    }
     let (records, waiters): (Vec<Record>, Vec<_>) = group.into_iter().map(|p| (p.record, p.waiter)).unzip();
-    match applying.apply(shared, &records) {
+    let (synced, decided) = sync_and_decide(shared, applying, &records);
+    let again = |records: Vec<Record>, waiters: Vec<_>| {
+        records.into_iter().zip(waiters).map(|(record, waiter)| Pending { record, waiter }).collect()
+    };
+    if let Err(error) = synced {
+        drop(decided);
+        return fail_for_good(shared, again(records, waiters), &error);
+    }
+    match decided.and_then(|decided| applying.put(shared, decided)) {
         Ok(outcomes) => {
             for (waiter, outcome) in waiters.into_iter().zip(outcomes) {
                 if let Some((ticket, index)) = waiter {
@@ -201,10 +208,35 @@ fn process(shared: &Shared, applying: &mut Applying, group: Vec<Pending>) {
         Err(error) => {
             let text = error.to_string();
             shared.set_health(Health::StoreDown(text.clone()));
-            let lost = records.into_iter().zip(waiters).map(|(record, waiter)| Pending { record, waiter });
-            fail_all(shared, lost.collect(), || LedgerError::StoreDown(text.clone()));
+            fail_all(shared, again(records, waiters), || LedgerError::StoreDown(text.clone()));
         }
     }
+}
+
+/// Makes a group durable and decides it. Deciding only reads: for a large group it is done while the
+/// disk is at work.
+fn sync_and_decide(
+    shared: &Shared,
+    applying: &mut Applying,
+    records: &[Record],
+) -> (Result<(), LedgerError>, Result<Option<Ready>, LedgerError>) {
+    if records.len() < SYNC_BESIDE_MIN {
+        return match make_durable(shared) {
+            Ok(()) => (Ok(()), applying.decide(shared, records)),
+            Err(error) => (Err(error), Ok(None)),
+        };
+    }
+    std::thread::scope(|scope| {
+        let syncing = std::thread::Builder::new().spawn_scoped(scope, || make_durable(shared));
+        let decided = applying.decide(shared, records);
+        let synced = match syncing.map(|thread| thread.join()) {
+            Ok(Ok(synced)) => synced,
+            Ok(Err(_)) => Err(LedgerError::Fatal("the thread that syncs the journal panicked".to_owned())),
+            // There is no further thread: then one after the other.
+            Err(_) => make_durable(shared),
+        };
+        (synced, decided)
+    })
 }
 
 /// The journal is not what it should be: nothing more is recorded.
@@ -234,23 +266,43 @@ struct Applying {
     open: Option<OpenCalls>,
 }
 
+/// A group that is decided.
+struct Ready {
+    batch: Batch,
+    outcomes: Vec<Outcome>,
+    open: OpenChanges,
+    adjusted: HashMap<Seq, StoredCall>,
+}
+
 impl Applying {
     /// Decides records and applies them in one transaction.
     fn apply(&mut self, shared: &Shared, records: &[Record]) -> Result<Vec<Outcome>, LedgerError> {
-        let Some(through) = records.last().map(|record| record.seq) else { return Ok(Vec::new()) };
-        let mut open = match self.open.take() {
+        let decided = self.decide(shared, records)?;
+        self.put(shared, decided)
+    }
+
+    /// Decides records; nothing is changed. `None` where there are none.
+    fn decide(&mut self, shared: &Shared, records: &[Record]) -> Result<Option<Ready>, LedgerError> {
+        let Some(through) = records.last().map(|record| record.seq) else { return Ok(None) };
+        let open = match &mut self.open {
             Some(open) => open,
-            None => OpenCalls::load(shared.store.as_ref())?,
+            none => none.insert(OpenCalls::load(shared.store.as_ref())?),
         };
         let records = shared.without_erased(records)?;
-        let decided = resolve(shared.store.as_ref(), &open, &records)?;
-        let Decided { ops, outcomes, open: changes, adjusted } = decided;
+        let Decided { ops, outcomes, open, adjusted } = resolve(shared.store.as_ref(), open, &records)?;
+        Ok(Some(Ready { batch: Batch { ops, through }, outcomes, open, adjusted }))
+    }
+
+    /// Applies what has just been decided.
+    fn put(&mut self, shared: &Shared, decided: Option<Ready>) -> Result<Vec<Outcome>, LedgerError> {
+        let Some(Ready { batch, outcomes, open: changes, adjusted }) = decided else { return Ok(Vec::new()) };
+        // Until the store has it, what is open is not known for sure.
+        let open = self.open.take();
         // An erasure may give open calls other ids: they are read again.
-        let is_erasing = ops.iter().any(|op| matches!(op, Op::Erase { .. }));
-        let batch = Batch { ops, through };
+        let is_erasing = batch.ops.iter().any(|op| matches!(op, Op::Erase { .. }));
         let applying = shared.budgets.applying();
         shared.store.append(&batch)?;
-        shared.note_applied(through);
+        shared.note_applied(batch.through);
         if let Err(error) = shared.budgets.follow(shared.store.as_ref(), &batch, shared.clock.now()) {
             // What is applied stays applied; the budgets count anew.
             tracing::warn!("the budgets could not follow the books and will count them anew: {error}");
@@ -258,8 +310,10 @@ impl Applying {
         }
         drop(applying);
         shared.feed.tell(batch.ops, adjusted);
-        open.follow(changes);
-        self.open = (!is_erasing).then_some(open);
+        self.open = open.filter(|_| !is_erasing).map(|mut open| {
+            open.follow(changes);
+            open
+        });
         Ok(outcomes)
     }
 }
