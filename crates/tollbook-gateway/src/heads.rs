@@ -188,10 +188,11 @@ fn is_kept(name: &HeaderName) -> bool {
 
 /// Takes out of an answer's headers what holds for the upstream's connection only.
 pub(crate) fn backward(headers: &mut HeaderMap) {
-    let also: Vec<HeaderName> = headers.get_all(header::CONNECTION).iter().flat_map(named).collect();
+    let also = headers.get_all(header::CONNECTION).iter().flat_map(named);
     // What another gateway says of the call is not what is recorded here.
-    let theirs: Vec<HeaderName> = headers.keys().filter(|name| is_gateway_header(name)).cloned().collect();
-    for name in HOP_BY_HOP.iter().chain(&also).chain(&theirs) {
+    let is_gone = |name: &&HeaderName| HOP_BY_HOP.contains(name) || is_gateway_header(name);
+    let gone: Vec<HeaderName> = also.chain(headers.keys().filter(is_gone).cloned()).collect();
+    for name in gone {
         headers.remove(name);
     }
 }

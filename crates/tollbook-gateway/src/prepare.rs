@@ -75,11 +75,11 @@ impl Way<'_> {
         // A provider of one's own is read as what it speaks.
         let is_known = PROVIDERS.contains(&upstream.provider.as_str());
         let reads_as = if is_known { &upstream.provider } else { &upstream.dialect };
-        let told = path::lenient(rest);
         let starts_at = |path: &str| Api::of(reads_as, path).starts_work(parts.method.as_str(), path);
         // A provider may be more lenient with its paths than whoever reads them here.
-        let read_path = if !starts_at(rest) && starts_at(&told) { told.as_str() } else { rest };
-        let starts = starts_at(read_path);
+        let is_plain = starts_at(rest);
+        let told = if is_plain { None } else { Some(path::lenient(rest)).filter(|told| starts_at(told)) };
+        let (starts, read_path) = (is_plain || told.is_some(), told.as_deref().unwrap_or(rest));
         let is_poll = !starts && parts.method == Method::GET && is_polled(Api::of(reads_as, rest));
         if !starts && !is_poll {
             head.forward(&mut parts.headers, self.route)?;

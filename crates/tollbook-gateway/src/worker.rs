@@ -176,7 +176,9 @@ where
     plane.watch.add(&watched);
     let service = service_fn(|request| {
         let (plane, watched) = (plane.clone(), watched.clone());
-        async move { Ok::<_, Infallible>(pipeline::serve(plane, watched, peer, request).await) }
+        // In a box of its own, which goes with the head of the answer: a connection has room for its
+        // service as long as it lives, while a stream goes on and while nothing is asked.
+        Box::pin(async move { Ok::<_, Infallible>(pipeline::serve(plane, watched, peer, request).await) })
     });
     let io = TokioIo::new(Guard::new(stream, watched.clone()));
     let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));

@@ -68,7 +68,7 @@ impl Kept {
             let bytes = &bytes[..bytes.len().min(room)];
             if self.bytes.capacity() - self.bytes.len() < bytes.len() {
                 // Each growth copies everything: three of four are spared.
-                self.bytes.reserve(bytes.len().max(GROWTH * self.bytes.len()).min(room));
+                self.bytes.reserve_exact(bytes.len().max(GROWTH * self.bytes.len()).min(room));
             }
             self.bytes.extend_from_slice(bytes);
         }
