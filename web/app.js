@@ -19,6 +19,7 @@ const PAGES = [
   [/^\/budgets$/, () => import("./pages/budgets.js")],
   [/^\/keys$/, () => import("./pages/keys.js")],
   [/^\/calls(\/[^/]+)?$/, () => import("./pages/calls.js")],
+  [/^\/prices$/, () => import("./pages/prices.js")],
   [/^\/settings$/, () => import("./pages/settings.js")],
   [/^\/admin\/agent-metrics$/, () => import("./pages/agents.js")],
   [/^\/token-usage$/, () => import("./pages/tokens.js")],
@@ -27,7 +28,7 @@ const PAGES = [
 ];
 
 function App() {
-  const [page, setPage] = useState(/** @type {(PageModule & {path: string}) | null} */ (null));
+  const [page, setPage] = useState(/** @type {(PageModule & {name: string}) | null} */ (null));
   const [error, setError] = useState(/** @type {Refused | null} */ (null));
   const { path } = place.value;
   const who = me.value;
@@ -40,7 +41,8 @@ function App() {
     const found = PAGES.find(([pattern]) => pattern.test(path));
     const none = { Page: Nothing, title: "Nothing here" };
     (found ? found[1]() : Promise.resolve(none)).then(
-      (module) => isHere && setPage({ ...module, path }),
+      // One call and all calls are one page: it stays while only the path changes.
+      (module) => isHere && setPage({ ...module, name: String(found?.[0]) }),
       () => isHere && setError(new Refused(0, { detail: "A part of the dashboard is missing: it was probably renewed. Load the page again." })),
     );
     return () => { isHere = false; };
@@ -50,7 +52,7 @@ function App() {
   if (!who || !page) return null;
   if (!/\b(admin|viewer|member)\b/.test(who.role)) return html`<main class="door"><h1>Tollbook</h1><${Empty} title="This key reads nothing.">
     <p>It has the role <code>${who.role}</code>. Sign in with a key whose role is admin, viewer or member: <code>tollbook key create me --role viewer</code></p><//></main>`;
-  return html`<${Shell} title=${page.title} has=${page.has ?? []}><${page.Page} key=${page.path} /><//>`;
+  return html`<${Shell} title=${page.title} has=${page.has ?? []}><${page.Page} key=${page.name} /><//>`;
 }
 
 const Nothing = () => html`<${Empty} title="There is nothing at this address."><p><a href="/">To the overview</a></p><//>`;

@@ -2,7 +2,10 @@
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 
-/** Who is signed in: undefined until known, null for nobody. @type {import("@preact/signals").Signal<any>} */
+// What the server answers with has the shapes of its own document; the types are made of it, and only checked.
+/** @typedef {import("../types/api").components["schemas"]} Shapes */
+
+/** Who is signed in: undefined until known, null for nobody. @type {import("@preact/signals").Signal<Shapes["Session"] | null | undefined>} */
 export const me = signal(undefined);
 
 /** What the server refused, or why it could not be asked. */

@@ -66,7 +66,7 @@ export function rangeOf(name, now, tz) {
   const instants = (from, to, length) => {
     const text = (/** @type {number} */ ms) => new Date(ms).toISOString();
     const previous = { from: text(from - length), to: text(from) };
-    return { name, label, span: { from: text(from), to: to && text(to) }, previous, interval: intervalOf(length / DAY) };
+    return { name, label, span: { from: text(from), to: to === null ? null : text(to) }, previous, interval: intervalOf(length / DAY) };
   };
   const counted = /^(\d{1,4})d$/.exec(name);
   if (counted && Number(counted[1]) > 0) return days(plus(today, 1 - Number(counted[1])), today);

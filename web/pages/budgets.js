@@ -10,9 +10,10 @@ import { visible } from "../lib/text.js";
 import { changed, go, onwards, place } from "../lib/url.js";
 import { BudgetBar, used } from "../parts/budget.js";
 import { Dialog } from "../parts/dialog.js";
-import { Card, Empty, Failed, Name, Shown } from "../parts/small.js";
+import { Empty, Failed, Name, Shown } from "../parts/small.js";
 
 export const title = "Budgets";
+/** @type {string[]} */
 export const has = [];
 
 const SCOPES = ["", "user", "project", "customer", "agent", "operation", "key", "model", "provider", "tag"];

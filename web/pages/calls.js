@@ -38,10 +38,10 @@ export function Page() {
   const from = asked.data?.data.at(-1)?.occurred_at ?? "";
   const calls = asked.data ? [...heard.filter((call) => call.occurred_at >= from || !asked.data.has_more), ...asked.data.data.filter((/** @type {any} */ call) => !fresh.has(keyOf(call)))] : [];
   if (sort === "time") calls.sort((one, other) => (one.occurred_at < other.occurred_at ? 1 : -1));
-  const within = (/** @type {string} */ to, /** @type {Record<string, string>} */ more = {}) => {
+  const within = (/** @type {string} */ to, /** @type {Record<string, string | string[] | null>} */ more = {}) => {
     const kept = new URLSearchParams(params);
     for (const name of ["source", "project"]) kept.delete(name);
-    for (const [name, value] of Object.entries(more)) kept.set(name, value);
+    for (const [name, value] of Object.entries(more)) kept.set(name, String(value));
     return address(to, kept);
   };
   const open = (/** @type {any} */ call) => callAddress(call, within);
@@ -58,7 +58,9 @@ export function Page() {
     before=${calls[place_ - 1] && open(calls[place_ - 1])} after=${place_ >= 0 && calls[place_ + 1] ? open(calls[place_ + 1]) : null} />`}`;
 }
 
-/** @param {any} call */
+/** @typedef {import("../lib/api.js").Shapes} Shapes */
+
+/** @param {Shapes["Call"]} call */
 const rowOf = (call) => [call.occurred_at, call.id, call.source, call.provider, call.model, call.user ?? null, call.key ?? null, call.operation ?? null, call.usage?.input_tokens ?? null, call.usage?.cache_read_tokens ?? null,
   call.usage?.output_tokens ?? null, call.cost_usd ?? null, call.latency_ms ?? null, call.time_to_first_token_ms ?? null, call.status, call.evidence, call.cost_basis];
 
@@ -92,7 +94,7 @@ function pretty(text) {
 
 const unit = (/** @type {string} */ meter) => meter.replaceAll("_", " ");
 
-/** The sum, line by line: quantity times price. @param {{why: any}} props */
+/** The sum, line by line: quantity times price. @param {{why: Shapes["Explanation"]}} props */
 function Formula({ why }) {
   const priced = why.legs.filter((/** @type {any} */ leg) => leg.lines.length > 0);
   const of = (/** @type {any} */ line) => `${usd(BigInt(line.picos))} per ${line.per === 1 ? "" : whole(line.per)} ${line.per === 1 ? unit(line.meter) : ""}`.trim();
@@ -102,19 +104,19 @@ function Formula({ why }) {
         <td data-label="Price" class="num">${of(line)}</td><td class="num cost" title=${`$${line.cost_usd}`}>$${line.cost_usd}${line.rounded ? html` <span class="quiet" title="Rounded half to even, to the picodollar">≈</span>` : ""}</td></tr>`)}</tbody>
       <tfoot><tr><td class="strong">Sum</td><td></td><td></td><td class="num cost">${leg.cost_usd === null || leg.cost_usd === undefined ? "unpriced" : `$${leg.cost_usd}`}</td></tr></tfoot></table>
       ${leg.price && html`<p class="quiet">Price ${visible(leg.price.rule ?? leg.price.model ?? leg.card_id)}${leg.price.source && html` · from ${visible(String(leg.price.source))}`}${leg.price.effective_from && html` · in effect from ${leg.price.effective_from}`}${leg.price.effective_to && html` to ${leg.price.effective_to}`}${leg.price.checked && html` · checked ${leg.price.checked}`}</p>`}`)}
-    ${why.provider_cost && html`<p>The provider itself reported <${Usd} of=${picos(why.provider_cost.total_usd ?? why.provider_cost.total)} />${why.book_cost_usd && html`; the price book says <${Usd} of=${picos(why.book_cost_usd)} />`}.</p>`}
+    ${why.provider_cost && html`<p>The provider itself reported <${Usd} of=${picos(why.provider_cost.total)} />${why.book_cost_usd && html`; the price book says <${Usd} of=${picos(why.book_cost_usd)} />`}.</p>`}
     ${why.worst_case_usd && html`<p>At most it cost <${Usd} of=${picos(why.worst_case_usd)} />.</p>`}
     <p class="quiet">${why.recomputed === "equal" ? "Computed again just now from the recorded price: the same." : why.recomputed === "differs" ? "Computed again just now: it differs from what is recorded. `tollbook verify` says more." : ""}</p>`;
 }
 
-/** When what happened. @param {{call: any}} props */
+/** When what happened. @param {{call: Shapes["Call"]}} props */
 function Times({ call }) {
   const { tz } = scope.value;
-  const [first, all] = [call.time_to_first_token_ms, call.latency_ms];
+  const [first, all] = [call.time_to_first_token_ms ?? null, call.latency_ms ?? null];
   return html`<h3>Time</h3><dl class="pairs"><dt>Began</dt><dd>${exact(call.occurred_at, tz)} <span class="quiet">${zoneName(tz, Date.parse(call.occurred_at))}</span></dd>
-    ${first !== undefined && html`<dt>First token</dt><dd class="num">after ${duration(first)}</dd>`}${all !== undefined && html`<dt>End</dt><dd class="num">after ${duration(all)}</dd>`}
+    ${first !== null && html`<dt>First token</dt><dd class="num">after ${duration(first)}</dd>`}${all !== null && html`<dt>End</dt><dd class="num">after ${duration(all)}</dd>`}
     ${call.recorded_at && html`<dt>Recorded</dt><dd>${exact(call.recorded_at, tz)}</dd>`}</dl>
-    ${all > 0 && html`<div class="track line" aria-hidden="true"><i class="c-rest" style=${{ width: `${Math.min(100, ((first ?? 0) / all) * 100)}%` }}></i><i class="c0" style=${{ flex: 1 }}></i></div>`}`;
+    ${all !== null && all > 0 && html`<div class="track line" aria-hidden="true"><i class="c-rest" style=${{ width: `${Math.min(100, ((first ?? 0) / all) * 100)}%` }}></i><i class="c0" style=${{ flex: 1 }}></i></div>`}`;
 }
 
 /** On whose account, with a way to the calls like it. @param {{call: any}} props */

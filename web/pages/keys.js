@@ -13,6 +13,7 @@ import { Dialog } from "../parts/dialog.js";
 import { Card, Cost, Empty, Failed, Name, Shown, Snippet } from "../parts/small.js";
 
 export const title = "Keys & members";
+/** @type {string[]} */
 export const has = [];
 
 const ROLES = /** @type {[string, string][]} */ ([["gateway+ingest", "calls models and sends events"], ["gateway", "calls models"], ["ingest", "sends events"], ["viewer", "reads everything"], ["member", "reads one user's own"], ["admin", "everything"]]);
@@ -69,7 +70,7 @@ function Told({ text }) {
     <div class="tabs" role="group" aria-label="Where it goes">${Object.entries(ways).map(([name, [label]]) => html`<button aria-pressed=${way === name} aria-selected=${null} class=${way === name ? "on" : ""} onClick=${() => setWay(name)}>${label}</button>`)}</div><${Snippet} text=${ways[way]?.[1] ?? ""} /></div>`;
 }
 
-/** @param {{thing: any, isOver: boolean, again: () => void}} props */
+/** @param {{thing: import("../lib/api.js").Shapes["Key"], isOver: boolean, again: () => void}} props */
 function Acts({ thing, isOver, again }) {
   const [asks, setAsks] = useState("");
   const [told, setTold] = useState("");
@@ -83,7 +84,7 @@ function Acts({ thing, isOver, again }) {
       ${error && html`<${Failed} error=${error} />`}<div class="actions"><button onClick=${close}>Cancel</button><button class="danger" onClick=${act}>${asks === "rotate" ? "Make another text" : "End it"}</button></div></div>`}<//>`}`;
 }
 
-/** @param {{member: any, again: () => void}} props */
+/** @param {{member: import("../lib/api.js").Shapes["Member"], again: () => void}} props */
 function MemberActs({ member, again }) {
   const [asks, setAsks] = useState("");
   const [link, setLink] = useState(/** @type {any} */ (null));

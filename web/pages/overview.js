@@ -94,11 +94,10 @@ const Tile = ({ name, href, is, about, spark, children, kind, id, exact }) => ht
 
 /** @param {{pulse: number}} props */
 function Spend({ pulse }) {
-  const { tz, range } = scope.value;
+  const { tz } = scope.value;
   const found = useSeries({ by: "model", metric: cost, pulse });
   const pick = (/** @type {any} */ from, /** @type {any} */ to) => {
-    const span = from.span.from.includes("T") ? `${from.span.from}..${to.span.to}` : `${from.span.from}..${to.span.to}`;
-    go(onwards("/calls", { range: span, sort: "cost" }));
+    go(onwards("/calls", { range: `${from.span.from}..${to.span.to}`, sort: "cost" }));
   };
   const sum = found.sum;
   return html`<${Card} title=${html`Cost by model <span class="card-sum" data-testid="total-cost" data-exact=${sum?.cost_usd}>${sum && html`<${Cost} row=${sum} />`}</span> ${sum && found.past && html`<${Delta} now=${costOf(sum)} before=${costOf(found.past)} isGood="less" />`}`}
@@ -122,7 +121,7 @@ function Top({ by, title, pulse, tools }) {
 
 /** A list by whatever one likes. @param {{pulse: number}} props */
 function Third({ pulse }) {
-  const by = place.value.params.get("third") ?? "operation";
+  const by = place.value.params.get("third") ?? (me.value?.user && !isAdmin() ? "project" : "operation");
   const known = ["operation", "key", "project", "customer", "agent", "provider", "session", ...(by in DIMENSIONS ? [] : [by])];
   const choose = (/** @type {any} */ event) => go(changed({ third: event.target.value }), { replace: true });
   return html`<${Top} by=${by} pulse=${pulse} title=${html`<select aria-label="Dimension of this list" value=${by} onChange=${choose}>${known.map((name) => html`<option value=${name}>${labelOf(name)}s</option>`)}</select>`} />`;
@@ -139,7 +138,7 @@ function Changes({ pulse }) {
   asked.forEach(([is, was], nth) => {
     const by = /** @type {string} */ (dimensions[nth]);
     if (is?.data?.group_by[0] !== by || was?.data?.group_by[0] !== by) return;
-    const past = new Map(was.data.rows.map((/** @type {any} */ row) => [row.rest ? "…" : row[by], costOf(row) ?? 0n]));
+    const past = /** @type {Map<any, bigint>} */ (new Map(was.data.rows.map((/** @type {any} */ row) => [row.rest ? "…" : row[by], costOf(row) ?? 0n])));
     for (const row of is.data.rows) {
       if (row.rest) continue;
       const [current, former] = [costOf(row) ?? 0n, past.get(row[by]) ?? 0n];

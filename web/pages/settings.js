@@ -14,6 +14,7 @@ import { Card, Empty, Failed, Name, Shown } from "../parts/small.js";
 import { setTheme, theme } from "../parts/theme.js";
 
 export const title = "Settings";
+/** @type {string[]} */
 export const has = [];
 
 export function Page() {

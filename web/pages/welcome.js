@@ -9,6 +9,7 @@ import { callAddress } from "../parts/calls.js";
 import { Failed, Name, Snippet } from "../parts/small.js";
 
 export const title = "Welcome";
+/** @type {string[]} */
 export const has = [];
 
 const TABS = /** @type {[string, string][]} */ ([["event", "Send an event"], ["gateway", "Use the gateway"], ["import", "Import logs"]]);

@@ -12,9 +12,9 @@ export function Bars({ bars, whole, format, none }) {
   const max = Math.max(...bars.map(({ value }) => pixels(value)), 0) || 1;
   return html`<ol class="bars">${bars.map(({ name, label, value, href, parts }) => html`<li>
     ${href ? html`<a href=${href}>${label ?? html`<${Name} of=${name} none=${none} />`}</a>` : html`<span>${label ?? html`<${Name} of=${name} none=${none} />`}</span>`}
-    <span class="num">${format(value)}</span><span class="num quiet">${share(value ?? 0, whole)}</span>
+    <span class="num">${format(value)}</span><span class="num quiet">${value && share(value, whole)}</span>
     <span class="track" aria-hidden="true">${parts
       ? parts.map((part) => html`<i class=${part.colour} title=${part.title} style=${{ width: `${(pixels(part.value) / max) * 100}%` }}></i>`)
-      : html`<i class="c0" style=${{ width: `${(pixels(value) / max) * 100}%` }}></i>`}</span>
+      : value && html`<i class="c0" style=${{ width: `${(pixels(value) / max) * 100}%` }}></i>`}</span>
   </li>`)}</ol>`;
 }

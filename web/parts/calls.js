@@ -6,21 +6,23 @@ import { exact, instant } from "../lib/time.js";
 import { onwards } from "../lib/url.js";
 import { Basis, Name, Status, Usd } from "./small.js";
 
-/** Where a call is shown. @param {any} call */
+/** @typedef {import("../lib/api.js").Shapes["Call"]} Call */
+
+/** Where a call is shown. @param {Call} call */
 export const callAddress = (call, path = onwards) => {
   const more = /** @type {Record<string, string>} */ ({ ...(call.source !== "api" && { source: call.source }), ...(call.project && { project: call.project }) });
   return path(`/calls/${encodeURIComponent(call.id)}`, more);
 };
 
 /**
- * @param {{calls: any[], brief?: boolean, fresh?: Set<string>, address?: (call: any) => string}} props
+ * @param {{calls: Call[], brief?: boolean, fresh?: Set<string>, address?: (call: Call) => string}} props
  */
 export function CallTable({ calls, brief = false, fresh, address = callAddress }) {
   const { tz } = scope.value;
   return html`<table class="data calls"><thead><tr><th scope="col">Time</th><th scope="col">Model</th><th scope="col">User</th>
     ${!brief && html`<th scope="col">Operation</th><th scope="col">Tags</th>`}
     <th scope="col" class="num">In</th>${!brief && html`<th scope="col" class="num">Cached</th>`}<th scope="col" class="num">Out</th><th scope="col" class="num">Cost</th>
-    <th scope="col" class="num">Latency</th>${!brief && html`<th scope="col" class="num">First token</th>`}<th scope="col">Status</th>${!brief && html`<th scope="col">Basis</th>`}</tr></thead>
+    <th scope="col" class="num">Latency</th>${!brief && html`<th scope="col" class="num"><abbr title="Time to the first token">TTFT</abbr></th>`}<th scope="col">Status</th>${!brief && html`<th scope="col">Basis</th>`}</tr></thead>
   <tbody>${calls.map((call) => html`<tr key=${`${call.project} ${call.source} ${call.id}`} class=${fresh?.has(call.id) ? "fresh" : ""}>
     <td data-label="Time"><a data-row href=${address(call)} title=${exact(call.occurred_at, tz)}>${instant(call.occurred_at, tz)}</a></td>
     <td data-label="Model" class="strong"><${Name} of=${call.model} /></td><td data-label="User"><${Name} of=${call.user} none="no user" /></td>

@@ -9,7 +9,7 @@ import { theme } from "./theme.js";
 /** @typedef {import("../lib/time.js").Bucket} Bucket */
 /** @typedef {{name: string | null, rest?: boolean, label?: string, values: (bigint | number | null)[]}} Series */
 
-/** A classic script of the page, as its package has it. @type {typeof import("uplot").default} */
+/** A classic script of the page, as its package has it. @type {typeof import("uplot")} */
 const Plot = /** @type {any} */ (globalThis).uPlot;
 
 const [LEFT, RIGHT] = [58, 8];

@@ -51,7 +51,7 @@ const BADGES = /** @type {Record<string, [string, string, string]>} */ ({
   inconsistent: ["inconsistent", "warn", "The provider's figures contradict each other"],
 });
 
-/** Where a call's cost is from. @param {{call: any}} props */
+/** Where a call's cost is from. @param {{call: import("../lib/api.js").Shapes["Call"]}} props */
 export function Basis({ call }) {
   const estimated = call.evidence === "estimated" || call.evidence === "partial";
   const [word, kind, about] = estimated ? [call.evidence, "warn", "The usage is an estimate"] : BADGES[call.cost_basis] ?? [call.cost_basis, "", ""];

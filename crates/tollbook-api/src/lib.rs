@@ -30,6 +30,7 @@ mod object;
 mod openapi;
 mod otlp;
 mod params;
+mod prices;
 mod privacy;
 mod probes;
 mod problem;

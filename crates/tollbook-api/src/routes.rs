@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::{
     admit, audit, budgets, calls, dashboard, events, export, keys, limits, live, members, metrics, openapi,
-    otlp, privacy, probes, seeds, session, stats, usage,
+    otlp, prices, privacy, probes, seeds, session, stats, usage,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -57,6 +57,7 @@ fn all() -> Vec<Route> {
         stats::routes,
         export::routes,
         keys::routes,
+        prices::routes,
         privacy::routes,
         members::routes,
         session::routes,

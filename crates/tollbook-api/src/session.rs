@@ -247,9 +247,11 @@ fn once(pairs: &str) -> Option<&str> {
 }
 
 fn page(status: StatusCode, body: &str) -> Response {
-    let style = dashboard::address("style.css");
-    let style =
-        style.map_or(String::new(), |address| format!("<link rel=\"stylesheet\" href=\"{address}\">"));
+    let link = |path: &str, rel: &str| {
+        let address = dashboard::address(path);
+        address.map_or(String::new(), |address| format!("<link rel=\"{rel}\" href=\"{address}\">"))
+    };
+    let style = link("style.css", "stylesheet") + &link("icon.svg", "icon");
     let text = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>Tollbook</title>{style}</head>\

@@ -114,9 +114,15 @@ fn install_venv_of(base: &str, venv: &Path, pins: &str) -> Result<PathBuf, Strin
 }
 
 fn install_node(place: &Path) -> Result<PathBuf, String> {
-    let (node, from) = (place.join("node"), root().join("compat"));
+    node(&place.join("node"), "compat")?;
+    Ok("node".into())
+}
+
+/// What the lock file in a directory of the repository pins, installed into this one.
+pub fn node(node: &Path, from: &str) -> Result<(), String> {
+    let from = root().join(from);
     let lock = from.join("package-lock.json");
-    once(&node, &lock, || {
+    once(node, &lock, || {
         for name in ["package.json", "package-lock.json"] {
             std::fs::copy(from.join(name), node.join(name)).map_err(text)?;
         }
@@ -130,9 +136,8 @@ fn install_node(place: &Path) -> Result<PathBuf, String> {
             "--loglevel",
             "error",
         ];
-        bounded(Command::new("npm").args(npm).current_dir(&node), INSTALL_TIME)
-    })?;
-    Ok("node".into())
+        bounded(Command::new("npm").args(npm).current_dir(node), INSTALL_TIME)
+    })
 }
 
 /// Installs into an empty directory, unless what is in it was made from the same file.

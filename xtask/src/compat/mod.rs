@@ -3,11 +3,13 @@
 //! stand-in must get the same, and every call must be in the books, once, with what it used.
 //!
 //! Beside them, the API is asked whatever its own document allows (`openapi`), and Prometheus's linter
-//! looks at what the server shows of itself, and the validator of FOCUS at what it exports.
+//! looks at what the server shows of itself, the validator of FOCUS at what it
+//! exports, and a browser at the dashboard.
 //!
 //! What cannot be installed is skipped, and said so.
 
 mod books;
+mod dashboard;
 mod focus;
 mod install;
 pub mod openapi;
@@ -87,6 +89,8 @@ pub fn run() -> Result<(), String> {
     table.row("/metrics", "promtool", promtool::find(&place.root), |tool| promtool::check(&tool, &place));
     let validator = install::focus_validator(&place.root);
     table.row("export", "focus-validator", validator, |python| focus::check(&python, &place));
+    let browser = dashboard::install(&place.root);
+    table.row("web/", "chromium, axe, tsc", browser, |tools| dashboard::check(&tools, &place));
     table.show()
 }
 

@@ -15,6 +15,7 @@ mod live;
 mod matrix;
 mod metrics;
 mod otlp;
+mod prices;
 mod privacy;
 mod probes;
 mod queries;

@@ -3,8 +3,8 @@
 use crate::rig::{Rig, bound, event, request};
 use crate::session::Signed;
 use crate::{
-    audit, budgets, dashboard, document, events, exports, keys, live, otlp, privacy, probes, queries, seeds,
-    session,
+    audit, budgets, dashboard, document, events, exports, keys, live, otlp, prices, privacy, probes, queries,
+    seeds, session,
 };
 use axum::body::Body;
 use http::Method;
@@ -24,6 +24,7 @@ fn rows() -> Vec<Row> {
         queries::ROWS,
         exports::ROWS,
         keys::ROWS,
+        prices::ROWS,
         privacy::ROWS,
         probes::ROWS,
         live::ROWS,
