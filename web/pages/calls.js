@@ -18,6 +18,8 @@ export const title = "Calls";
 export const has = ["range", "filters"];
 
 const PAGE = 50;
+/** Files of all calls in scope, by what the server calls them. */
+const EXPORTS = /** @type {[string, string][]} */ ([["CSV", "csv"], ["JSON Lines", "jsonl"], ["FOCUS", "focus"]]);
 const HEAD = ["occurred_at", "id", "source", "provider", "model", "user", "key", "operation", "input_tokens", "cache_read_tokens", "output_tokens", "cost_usd", "latency_ms", "time_to_first_token_ms", "status", "evidence", "cost_basis"];
 
 export function Page() {
@@ -49,7 +51,7 @@ export function Page() {
   const next = asked.data?.next_cursor;
   return html`<div class="toolbar"><label>Sort by <select value=${sort} onChange=${(/** @type {any} */ event) => go(changed({ sort: event.target.value, cursor: null }))}><option value="time">time, latest first</option><option value="cost">cost, dearest first</option></select></label>
     <span class="quiet" data-testid="calls-sum">${sums.data && html`${whole(sums.data.total.calls)} ${sums.data.total.calls === 1 ? "call" : "calls"} · <${Cost} row=${sums.data.total} id="calls-cost" />`}</span><span class="push"></span>
-    <${Share} name="tollbook-calls" head=${HEAD} rows=${() => calls.map(rowOf)} command=${asCommand("calls", [["--sort", sort]])} curl=${asCurl(at("/api/v1/calls", question))} /></div>
+    <${Share} name="tollbook-calls" head=${HEAD} rows=${() => calls.map(rowOf)} all=${EXPORTS.map(([label, format]) => [label, at("/api/v1/export", [["format", format], ...scopePairs()])])} command=${asCommand("calls", [["--sort", sort]])} curl=${asCurl(at("/api/v1/calls", question))} /></div>
   <${Shown} asked=${asked} rows=${14}>${() => (calls.length === 0
     ? html`<${Empty} title="No calls match.">${scope.value.filters.length ? html`<a class="button" href=${changed({ f: null, cursor: null })}>Clear filters</a>` : html`<p>Every call through the gateway and every event stands here.</p><a class="button" href="/welcome">Send the first</a>`}<//>`
     : html`<section class="card" aria-label="Calls"><div class="wide-table top-table"><${CallTable} calls=${calls} fresh=${new Set(heard.slice(0, 5).map((call) => call.id))} address=${open} /></div></section>

@@ -4,7 +4,7 @@ import { html } from "../lib/html.js";
 import { at, isAdmin, me, send, useData } from "../lib/api.js";
 import * as live from "../lib/live.js";
 import { whole } from "../lib/money.js";
-import { now, scope, scopePairs } from "../lib/query.js";
+import { now, scope } from "../lib/query.js";
 import { ago, exact, instant, zoneName } from "../lib/time.js";
 import { visible } from "../lib/text.js";
 import { changed, place } from "../lib/url.js";
@@ -44,7 +44,7 @@ function Health() {
 
 /** What is done on the command line, and how. */
 const Way = () => html`<${Card} title="Keep, take along, look after"><dl class="pairs commands">
-  <dt>Everything as a file</dt><dd><code>tollbook export calls.jsonl</code>; what is in a range: the export of <a href="/calls">Calls</a>, or <a download="tollbook-calls.json" href=${at("/api/v1/calls", [...scopePairs(), ["limit", "1000"]])}>the last 1,000 as JSON</a></dd>
+  <dt>Everything as a file</dt><dd><a download href=${at("/api/v1/export", [["format", "jsonl"]])}>all calls as JSON Lines</a> or <a download href=${at("/api/v1/export", [["format", "csv"]])}>CSV</a>; what is in a range: the export of <a href="/calls">Calls</a></dd>
   <dt>Backup</dt><dd><code>tollbook backup tollbook.backup</code>, also while it runs</dd>
   <dt>Retention</dt><dd><code>[store]</code> in the configuration; <code>tollbook retain</code> says what would go</dd>
   <dt>Metrics</dt><dd><code>GET /metrics</code> for Prometheus, with the key of a viewer</dd><dt>Program's view</dt><dd><a href="/openapi.json" target="_blank" rel="noopener">openapi.json</a></dd></dl><//>`;

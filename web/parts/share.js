@@ -9,10 +9,10 @@ import * as keyboard from "./keyboard.js";
 import { Copy, Name, Snippet } from "./small.js";
 
 /**
- * @param {{name: string, head: string[], rows: () => (string | number | null)[][], whole?: () => Promise<any>, command: string, curl: string}} props
- *   `rows`: exactly what is shown, amounts with all their digits
+ * @param {{name: string, head: string[], rows: () => (string | number | null)[][], all?: [string, string][], command: string, curl: string}} props
+ *   `rows`: exactly what is shown, amounts with all their digits; `all`: files of everything in scope, by their names
  */
-export function Share({ name, head, rows, command, curl }) {
+export function Share({ name, head, rows, all = [], command, curl }) {
   const [shown, setShown] = useState("");
   useEffect(() => keyboard.bind({ x: () => setShown("export") }), []);
   const asJson = () => JSON.stringify(rows().map((row) => Object.fromEntries(head.map((title, nth) => [title, row[nth] ?? null]))), null, 1);
@@ -27,6 +27,7 @@ export function Share({ name, head, rows, command, curl }) {
   ${shown === "export" && html`<${Dialog} title="Export" onClose=${() => setShown("")}><div class="form">
     <p>Exactly what is shown: ${rows().length} rows, amounts with all their digits.</p>
     <div class="row"><button class="main" onClick=${() => save(`${name}.csv`, csv(head, rows()), "text/csv")}>CSV</button><button onClick=${() => save(`${name}.json`, asJson(), "application/json")}>JSON</button><${Copy} text=${location.origin + here} label="Copy the link" /></div>
+    ${all.length > 0 && html`<div><h3>Everything in range, however much</h3><div class="row">${all.map(([label, address]) => html`<a class="button" download href=${address}>${label}</a>`)}</div></div>`}
     <div><h3>On the command line</h3><${Snippet} text=${command} id="as-command" /></div><div><h3>With curl</h3><${Snippet} text=${curl} id="as-curl" /></div></div><//>`}
   ${shown === "views" && html`<${Dialog} title="Views" onClose=${() => setShown("")}><form class="form" onSubmit=${keep}>
     <div class="row"><label class="wide">Save this one as <input required maxlength="80" value=${title} onInput=${(/** @type {any} */ event) => setTitle(event.target.value)} /></label><button class="main">Save</button></div>
