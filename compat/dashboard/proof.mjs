@@ -78,11 +78,11 @@ async function welcome(browser) {
   await page.waitForFunction(() => document.querySelector(".live.live"));
   if (!(await arrival.innerText()).includes("Waiting")) miss("/welcome does not wait");
   const since = Date.now();
-  await api("POST", "/api/v1/events", { id: "hello-1", provider: "openai", model: "gpt-4o", usage: { input_tokens: 1200, output_tokens: 300 }, user: "me" });
+  const { cost_usd: cost } = await api("POST", "/api/v1/events", { id: "hello-1", provider: "openai", model: "gpt-4o", usage: { input_tokens: 1200, output_tokens: 300 }, user: "me" });
   await page.waitForFunction(() => document.querySelector("[data-testid='arrival']")?.textContent.includes("First event"), null, { timeout: 5_000 }).catch(() => miss("/welcome did not turn by itself"));
   const took = Date.now() - since;
   const said = await arrival.innerText();
-  if (!said.includes("gpt-4o · 1,500 tokens · $0.0060")) miss(`/welcome says: ${said}`);
+  if (!said.includes(`gpt-4o · 1,500 tokens · $${Number(cost).toFixed(4)}`)) miss(`/welcome says: ${said}`);
   await context.close();
   return took;
 }
