@@ -24,11 +24,11 @@ pub fn measure(run: &Run, large: &Large, table: &mut Table) -> Result<(), String
     let aim = Aim::AtMost { bar: 300.0, goal: 200.0 };
     let more = format!("{:.2} GB", file / 1e9);
     table.add(&name, aim, " bytes a call", &once(file / calls), &more, &baseline);
-    let content = journal_bytes(&dir.journal())?;
+    let content = journal_bytes(dir.journal().as_ref())?;
     // Old segments go by themselves: what counts is the records from the oldest one that is there.
     let oldest = journal::segments(&dir.journal()).map_err(text)?.first().map_or(1, |(first, _)| *first);
     let records = (position(&large.books)?.applied + 1 - oldest) as f64;
-    let allocated = bytes_below(&dir.journal()) as f64;
+    let allocated = bytes_below(dir.journal().as_ref()) as f64;
     let more = format!("{:.1} GB on the disk", allocated / 1e9);
     table.add("journal", Aim::Told, " bytes a record", &once(content / records), &more, "–");
     let fill = large.fill;

@@ -12,5 +12,5 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(again, data);
         let _ = line.parse();
     }
-    let _ = record::next_start(data);
+    let _ = record::next_start(data, record::START);
 });

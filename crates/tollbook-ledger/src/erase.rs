@@ -7,9 +7,10 @@
 
 use crate::append::Drafts;
 use crate::audit::{Act, By};
+use crate::cipher::lines::{LineReader, LineWriter};
 use crate::dir::DataDir;
 use crate::error::{LedgerError, at};
-use crate::journal::record::{self, Body, Kind};
+use crate::journal::record::{Body, Kind};
 use crate::journal::sync_dir;
 use crate::keys;
 use crate::ledger::Ledger;
@@ -22,6 +23,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tollbook_store::{CallsOrder, CallsQuery, Dimension, Filter, Interval, Store, UsageQuery, View, Zone};
+use tollbook_types::record::BodyHash;
 use tollbook_types::{
     Attribution, Entry, Eraser, Erasure, Erasures, OpenCall, Seq, TimeRange, Timestamp, limits,
 };
@@ -318,11 +320,12 @@ impl Kept {
             Err(error) => return Err(at(&path)(error)),
         };
         let mut kept = Kept::default();
+        let mut reader = LineReader::new(dir.key(), &path)?;
         // Behind the last line end stands at most half a line, which is written again.
         let whole = &text[..memchr::memrchr(b'\n', &text).unwrap_or(0)];
         for (nth, line) in whole.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty())
         {
-            match record::read(line).and_then(|line| line.parse().ok()) {
+            match reader.read(line).and_then(|line| line.parse().ok()) {
                 Some(Body::Erase(erasure)) => kept.erasures.push(Arc::new(*erasure)),
                 _ => kept.damage.push(format!("{}: line {} is damaged", path.display(), nth + 1)),
             }
@@ -364,7 +367,8 @@ fn write_line(dir: &DataDir, seq: Seq, erasure: &Erasure) -> Result<(), LedgerEr
         file.set_len(whole as u64).map_err(at(&path))?;
     }
     let mut line = Vec::new();
-    record::write(&mut line, Kind::Erase, seq, &body);
+    let mut lines = LineWriter::new(dir.key(), &path)?;
+    lines.write(&mut line, Kind::Erase, seq, &body, BodyHash::of(&body))?;
     file.write_all(&line).and_then(|()| file.sync_all()).map_err(at(&path))?;
     if before.is_empty() { sync_dir(dir.path()) } else { Ok(()) }
 }

@@ -51,6 +51,18 @@ pub enum LedgerError {
         /// The store's ledger.
         store: String,
     },
+    /// The books are encrypted, and no key was given.
+    #[error("{} holds encrypted books, and no key is given", .0.display())]
+    Encrypted(PathBuf),
+    /// A key was given for books that are not encrypted.
+    #[error("{} holds books that are not encrypted, and a key is given", .0.display())]
+    NotEncrypted(PathBuf),
+    /// The key does not open the books.
+    #[error("the key does not open {}: nothing was read or written", .0.display())]
+    WrongKey(PathBuf),
+    /// The file that holds the wrapped key is damaged or gone.
+    #[error("{} is damaged or missing, and without it nothing here can be read", .0.display())]
+    KeyFile(PathBuf),
     /// No room is left for the journal.
     #[error("no room is left on the disk for the journal in {0}: free some space and send the same again")]
     JournalFull(PathBuf),

@@ -10,6 +10,7 @@ mod append;
 mod audit;
 pub mod budgets;
 mod check;
+mod cipher;
 mod correct;
 mod dir;
 mod durable;
@@ -32,6 +33,7 @@ mod writer;
 
 pub use audit::{Act, Actor, ActorKind, AuditPage, AuditQuery, AuditRecord, By, Target, audit_page};
 pub use check::{Verification, verify};
+pub use cipher::{DataKey, SECRET_CHARS_MIN, Secret};
 pub use correct::{Backfill, Difference, Rerate, Settlement};
 pub use dir::{DataDir, DirLock};
 pub use durable::Durable;

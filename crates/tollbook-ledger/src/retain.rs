@@ -1,6 +1,7 @@
 //! What may go: old journal segments, once sealed, and old calls, once a retention is set.
 
 use crate::audit::{Act, By};
+use crate::cipher::lines::LineReader;
 use crate::error::{LedgerError, at};
 use crate::journal::record::{Kind, SealBody};
 use crate::journal::segment::Contents;
@@ -50,7 +51,8 @@ impl Ledger {
         let store = &self.shared().store;
         let mut stored: HashMap<Seq, Digest> = store.digests(first, last)?.into_iter().collect();
         let contents = Contents::read(path)?;
-        contents.walk(|line, _| {
+        let mut reader = LineReader::new(self.shared().dir.key(), path)?;
+        contents.walk(&mut reader, |line, _| {
             if matches!(line.kind, Kind::Event | Kind::Adjust)
                 && stored.remove(&line.seq).is_some_and(|digest| digest != line.digest)
             {

@@ -1,11 +1,11 @@
-//! Connections: one that writes, a few that read, and the settings of each. This module must never
-//! know what is stored.
+//! Connections: one that writes, a few that read, the settings of each and the key of the file if
+//! it has one. This module must never know what is stored.
 
 use crate::amount;
 use crate::fault::Db;
 use crate::terms::Shelves;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +23,43 @@ const IDLE_READERS_MAX: usize = 4;
 const WRITER_CACHE: i32 = -65_536;
 const READER_CACHE: i32 = -16_384;
 
+/// The key of a store's file: everything in the file and its log is encrypted with it.
+#[derive(Clone)]
+pub struct FileKey([u8; 32]);
+
+impl FileKey {
+    /// The key in these bytes, which must be random.
+    pub fn new(bytes: [u8; 32]) -> FileKey {
+        FileKey(bytes)
+    }
+
+    /// As SQLCipher takes a key that is not derived from words.
+    pub(crate) fn literal(&self) -> String {
+        let digits: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("x'{digits}'")
+    }
+}
+
+impl std::fmt::Debug for FileKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FileKey")
+    }
+}
+
+/// Gives the connection its key, before anything else is asked of it.
+pub(crate) fn unlock(connection: &Connection, key: Option<&FileKey>) -> Result<(), StoreError> {
+    let Some(key) = key else { return Ok(()) };
+    // SQLite itself takes the pragma for one that it does not know, and would write in the open.
+    let cipher: Option<String> =
+        connection.query_row("PRAGMA cipher_version", [], |row| row.get(0)).optional().db()?;
+    if cipher.is_none() {
+        return Err(StoreError::Invalid("this build cannot encrypt a store".to_owned()));
+    }
+    // Else it writes of damage and wrong keys to the terminal by itself; the error says as much.
+    connection.pragma_update(None, "cipher_log_level", "NONE").db()?;
+    connection.pragma_update(None, "key", key.literal()).db()
+}
+
 /// Refuses a library that is known to lose data.
 pub(crate) fn check_library() -> Result<(), StoreError> {
     if rusqlite::version_number() < SQLITE_OLDEST {
@@ -33,13 +70,18 @@ pub(crate) fn check_library() -> Result<(), StoreError> {
 }
 
 /// Opens the connection that writes.
-pub(crate) fn open_writer(path: &Path, create: bool) -> Result<Connection, StoreError> {
+pub(crate) fn open_writer(
+    path: &Path,
+    create: bool,
+    key: Option<&FileKey>,
+) -> Result<Connection, StoreError> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
     if create {
         make_private(path)?;
     }
     let connection = Connection::open_with_flags(path, flags).db()?;
+    unlock(&connection, key)?;
     prepare(&connection)?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE).db()?;
     Ok(connection)
@@ -66,16 +108,17 @@ pub(crate) fn begin_writing(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+fn open_reader(path: &Path, key: Option<&FileKey>) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).db()?;
+    unlock(&connection, key)?;
     prepare(&connection)?;
     connection.pragma_update(None, "cache_size", READER_CACHE).db()?;
     connection.pragma_update(None, "query_only", true).db()?;
     Ok(connection)
 }
 
-fn prepare(connection: &Connection) -> Result<(), StoreError> {
+pub(crate) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT).db()?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.pragma_update(None, "trusted_schema", false).db()?;
@@ -97,12 +140,18 @@ pub(crate) struct Reader {
 #[derive(Debug)]
 pub(crate) struct Readers {
     path: PathBuf,
+    key: Option<FileKey>,
     idle: Mutex<Vec<Reader>>,
 }
 
 impl Readers {
-    pub(crate) fn new(path: &Path) -> Readers {
-        Readers { path: path.to_owned(), idle: Mutex::new(Vec::new()) }
+    pub(crate) fn new(path: &Path, key: Option<FileKey>) -> Readers {
+        Readers { path: path.to_owned(), key, idle: Mutex::new(Vec::new()) }
+    }
+
+    /// The key of the file.
+    pub(crate) fn key(&self) -> Option<&FileKey> {
+        self.key.as_ref()
     }
 
     /// Runs a read in one transaction, so that it sees one state of the store.
@@ -122,7 +171,10 @@ impl Readers {
         let idle = lock(&self.idle).pop();
         let mut reader = match idle {
             Some(reader) => reader,
-            None => Reader { connection: open_reader(&self.path)?, shelves: Shelves::default() },
+            None => Reader {
+                connection: open_reader(&self.path, self.key.as_ref())?,
+                shelves: Shelves::default(),
+            },
         };
         let end = time_max.map(|time_max| Instant::now() + time_max);
         let is_over = end.map(|end| move || Instant::now() >= end);

@@ -6,10 +6,14 @@
 //! the disk; [`SqliteStore::sync`](tollbook_store::EventStore::sync) does. This crate must never
 //! know HTTP, how a price is made, or the journal's files.
 
+/// Whether stores can have a key in this build.
+pub const CAN_ENCRYPT: bool = cfg!(feature = "sqlcipher");
+
 mod amount;
 mod audit;
 mod calls;
 mod connection;
+mod copy;
 mod encode;
 mod erase;
 mod fault;
@@ -39,4 +43,6 @@ mod upkeep;
 mod usage;
 mod writer;
 
+pub use connection::FileKey;
+pub use copy::{convert, is_plain};
 pub use store::{Bounds, Options, SqliteStore};

@@ -1,7 +1,7 @@
 //! The store itself: opening it, and the two traits.
 
 use crate::amount::SqlAmount;
-use crate::connection::{self, Readers, lock};
+use crate::connection::{self, FileKey, Readers, lock};
 use crate::fault::{self, Db};
 use crate::identity::{find_all, find_all_responses};
 use crate::meta::{Meta, zone_name};
@@ -10,7 +10,7 @@ use crate::row::{instant, seq_of};
 use crate::sealed;
 use crate::terms::Shelves;
 use crate::writer::Writer;
-use crate::{audit, calls, schema, stats, usage};
+use crate::{audit, calls, copy, schema, stats, usage};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +40,8 @@ pub struct Options {
     /// Entries whose sums the writer may hold back before it writes them to the rollups. Whoever asks
     /// adds those entries, so the answers are the same.
     pub held_back_max: usize,
+    /// The key of the file, where it is encrypted.
+    pub key: Option<FileKey>,
 }
 
 /// What one question for sums, statistics or a page of calls may take.
@@ -58,7 +60,7 @@ impl Options {
     /// For a store that is there.
     pub fn new(time_zone: Zone) -> Options {
         let raw_rows_max = limits::RAW_ROWS_MAX;
-        Options { time_zone, create: None, raw_rows_max, held_back_max: HELD_BACK_MAX }
+        Options { time_zone, create: None, raw_rows_max, held_back_max: HELD_BACK_MAX, key: None }
     }
 
     /// For a store that is there or is to be made, for the ledger of this random name.
@@ -106,7 +108,7 @@ impl SqliteStore {
         if !there && options.create.is_none() {
             return Err(missing(path));
         }
-        let mut connection = connection::open_writer(path, options.create.is_some())?;
+        let mut connection = connection::open_writer(path, options.create.is_some(), options.key.as_ref())?;
         let found = schema::format(&connection)?;
         if found == 0 && options.create.is_none() {
             return Err(StoreError::Corrupt(format!("{} is empty", path.display())));
@@ -120,7 +122,7 @@ impl SqliteStore {
         }
         let mut writer = Writer::new(connection, options.held_back_max)?;
         writer.change_zone(&options.time_zone)?;
-        let readers = Readers::new(path);
+        let readers = Readers::new(path, options.key);
         let bounds = Bounds { rows_max: options.raw_rows_max, time_max: None };
         let (path, writer) = (path.to_owned(), Some(Mutex::new(writer)));
         Ok(SqliteStore { path, readers, writer, failed: OnceLock::new(), bounds, version: AtomicU64::new(0) })
@@ -133,11 +135,16 @@ impl SqliteStore {
 
     /// As [`SqliteStore::open_read_only`], for questions of strangers.
     pub fn open_bounded(path: &Path, bounds: Bounds) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open_sealed(path, bounds, None)
+    }
+
+    /// As [`SqliteStore::open_bounded`], for a file that may have a key.
+    pub fn open_sealed(path: &Path, bounds: Bounds, key: Option<FileKey>) -> Result<SqliteStore, StoreError> {
         connection::check_library()?;
         if !path.try_exists().map_err(|error| StoreError::Io(error.to_string()))? {
             return Err(missing(path));
         }
-        let readers = Readers::new(path);
+        let readers = Readers::new(path, key);
         readers.read(|connection, _| match schema::format(connection)? {
             schema::FORMAT => Meta::of(connection).map(drop),
             older => Err(StoreError::Invalid(format!(
@@ -436,7 +443,7 @@ impl EventStore for SqliteStore {
             return Err(StoreError::Io(format!("{} is there already", to.display())));
         }
         connection::make_private(to)?;
-        let copied = self.read(|connection, _| connection.backup(rusqlite::MAIN_DB, to, None::<fn(_)>).db());
+        let copied = self.read(|connection, _| copy::backup(connection, to, self.readers.key()));
         let synced =
             copied.and_then(|()| std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(io));
         if synced.is_err() {

@@ -64,6 +64,11 @@ impl Failure {
         Failure { exit: Exit::Config, errors, hints: Vec::new(), is_quiet: false }
     }
 
+    /// The same, as a fault of the configuration.
+    fn misconfigured(self) -> Failure {
+        Failure { exit: Exit::Config, ..self }
+    }
+
     /// The reader of the output has gone.
     pub fn reader_gone() -> Failure {
         Failure { exit: Exit::Ok, errors: Vec::new(), hints: Vec::new(), is_quiet: true }
@@ -89,6 +94,19 @@ impl From<LedgerError> for Failure {
             LedgerError::Locked { pid, .. } => failure.hint(format!(
                 "wait for process {pid} to end, or choose another --data-dir; reading works beside it"
             )),
+            LedgerError::Encrypted(_) => failure
+                .misconfigured()
+                .hint("set TOLLBOOK_ENCRYPTION_KEY to what these books were encrypted with"),
+            LedgerError::WrongKey(_) => {
+                failure.misconfigured().hint("TOLLBOOK_ENCRYPTION_KEY is not what these books were encrypted with")
+            }
+            LedgerError::NotEncrypted(_) => failure.misconfigured().hint(
+                "to encrypt them: `tollbook backup FILE` without TOLLBOOK_ENCRYPTION_KEY, then with it \
+                 `tollbook restore FILE` into another --data-dir; the other way: `tollbook backup --plain FILE`",
+            ),
+            LedgerError::KeyFile(_) => failure
+                .misconfigured()
+                .hint("put the `.key` file beside any backup of these books in its place, as encryption.json"),
             LedgerError::StoreDown(_) => {
                 failure.hint("run `tollbook doctor`, then send the same again: nothing counts twice")
             }

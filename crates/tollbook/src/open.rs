@@ -12,22 +12,59 @@ use std::sync::Arc;
 use std::time::Duration;
 use tollbook_ledger::budgets::BudgetError;
 use tollbook_ledger::{DataDir, DirLock, Ledger, LedgerError, journal};
-use tollbook_sqlite::{Bounds, Options, SqliteStore};
+use tollbook_sqlite::{Bounds, FileKey, Options, SqliteStore};
 use tollbook_store::{EventStore, Position, Store, StoreError};
 use tollbook_types::{CardId, RateCard, limits};
 
 /// The books, for reading.
 pub type Books = Arc<dyn Store>;
 
-/// The data directory that is configured.
-pub fn dir(config: &Config) -> DataDir {
-    DataDir::new(&config.data_dir.value)
+/// The data directory that is configured, opened with its key if it has one.
+pub fn dir(config: &Config) -> Result<DataDir, Failure> {
+    if let Some(dir) = config.opened.get() {
+        return Ok(dir.clone());
+    }
+    Ok(opened(config, DataDir::open(&config.data_dir.value, config.encryption.as_ref())?))
+}
+
+/// As [`dir`], for who is about to write: books that are begun with a key are encrypted ones, as
+/// the backup is that they are restored from, if they are.
+pub fn dir_to_write(config: &Config, lock: &DirLock, backup: Option<&Path>) -> Result<DataDir, Failure> {
+    let dir = dir(config)?;
+    match &config.encryption {
+        Some(secret) if dir.key().is_none() => Ok(opened(config, dir.encrypted(lock, secret, backup)?)),
+        _ => Ok(dir),
+    }
+}
+
+/// Takes the right to write in the data directory.
+pub fn lock(config: &Config) -> Result<DirLock, LedgerError> {
+    DataDir::new(&config.data_dir.value).lock()
+}
+
+/// Keeps an encrypted directory: opening it again would take as long.
+fn opened(config: &Config, dir: DataDir) -> DataDir {
+    if dir.key().is_some() {
+        let _ = config.opened.set(dir.clone());
+    }
+    dir
+}
+
+/// The key of the store in a data directory, if it has one.
+pub fn store_key(dir: &DataDir) -> Result<Option<FileKey>, LedgerError> {
+    dir.key().map(|key| Ok(FileKey::new(key.for_store()?))).transpose()
+}
+
+/// Opens the store of a data directory to read it.
+pub fn reading(dir: &DataDir) -> Result<SqliteStore, Failure> {
+    let bounds = Bounds { rows_max: limits::RAW_ROWS_MAX, time_max: None };
+    Ok(SqliteStore::open_sealed(&dir.store(), bounds, store_key(dir)?)?)
 }
 
 /// Opens the books to read them. What another process records meanwhile is seen by later queries.
 /// Where nobody writes and the journal is ahead of the store, the store is brought up to date first.
 pub fn read(config: &Config, out: &mut Out) -> Result<Books, Failure> {
-    let dir = dir(config);
+    let dir = dir(config)?;
     let is_ahead = |applied: u64| -> Result<bool, Failure> {
         Ok(journal::newest(&dir.journal())?.is_some_and(|newest| newest > applied))
     };
@@ -38,7 +75,7 @@ pub fn read(config: &Config, out: &mut Out) -> Result<Books, Failure> {
         }
         return Err(missing_store(&dir)?);
     }
-    let store = SqliteStore::open_read_only(&dir.store())?;
+    let store = reading(&dir)?;
     if !is_ahead(store.position()?.applied)? {
         return Ok(Arc::new(store));
     }
@@ -49,14 +86,14 @@ pub fn read(config: &Config, out: &mut Out) -> Result<Books, Failure> {
         Ok(lock) => {
             drop(store);
             open_locked(config, lock, out)?.close()?;
-            Ok(Arc::new(SqliteStore::open_read_only(&dir.store())?))
+            Ok(Arc::new(reading(&dir)?))
         }
     }
 }
 
 /// Opens the books to write in them, as the only process.
 pub fn write(config: &Config, out: &mut Out) -> Result<Ledger, Failure> {
-    let lock = dir(config).lock()?;
+    let lock = lock(config)?;
     open_locked(config, lock, out)
 }
 
@@ -72,11 +109,11 @@ pub fn write_with(config: &Config, out: &mut Out, prices: Option<&str>) -> Resul
 
 /// Opens the books whose lock is taken.
 pub fn open_locked(config: &Config, lock: DirLock, out: &mut Out) -> Result<Ledger, Failure> {
-    let dir = dir(config);
+    let dir = dir_to_write(config, &lock, None)?;
     if !dir.store().exists() && has_journal(&dir)? {
         return Err(missing_store(&dir)?);
     }
-    let store = open_store(config, &dir.store(), None)?;
+    let store = open_store(config, &dir, None)?;
     let book = prices::book(config)?;
     let options = tollbook_ledger::Options {
         durability: config.durability.value,
@@ -113,11 +150,13 @@ pub fn enforce_budgets(ledger: &Ledger, config: &Config) -> Result<(), Failure> 
 }
 
 /// Opens the store's file to write in it; an absent one is made, with this ledger's name if given.
-pub fn open_store(config: &Config, path: &Path, ledger_id: Option<&str>) -> Result<SqliteStore, Failure> {
+pub fn open_store(config: &Config, dir: &DataDir, ledger_id: Option<&str>) -> Result<SqliteStore, Failure> {
+    let path = &dir.store();
     // Made before the store is, so that nobody else can ever read it.
     let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let name = ledger_id.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
-    Ok(SqliteStore::open(path, Options::creating(config.time_zone.value.zone.clone(), name))?)
+    let options = Options::creating(config.time_zone.value.zone.clone(), name);
+    Ok(SqliteStore::open(path, Options { key: store_key(dir)?, ..options })?)
 }
 
 /// The books of a ledger that is open, for questions of whoever may ask a server: none of them may
@@ -125,12 +164,14 @@ pub fn open_store(config: &Config, path: &Path, ledger_id: Option<&str>) -> Resu
 pub fn asked(config: &Config) -> Result<Books, Failure> {
     let time_max = Duration::from_secs(limits::QUESTION_SECONDS_MAX);
     let bounds = Bounds { rows_max: limits::QUESTION_ROWS_MAX, time_max: Some(time_max) };
-    Ok(Arc::new(SqliteStore::open_bounded(&dir(config).store(), bounds)?))
+    let dir = dir(config)?;
+    Ok(Arc::new(SqliteStore::open_sealed(&dir.store(), bounds, store_key(&dir)?)?))
 }
 
 /// How far a backup has come.
-pub fn inspect(path: &Path) -> Result<Position, LedgerError> {
-    let open = || -> Result<Position, StoreError> { SqliteStore::open_read_only(path)?.position() };
+pub fn inspect(path: &Path, key: Option<FileKey>) -> Result<Position, LedgerError> {
+    let bounds = Bounds { rows_max: limits::RAW_ROWS_MAX, time_max: None };
+    let open = || -> Result<Position, StoreError> { SqliteStore::open_sealed(path, bounds, key)?.position() };
     Ok(open()?)
 }
 

@@ -53,6 +53,15 @@ impl Tools {
     }
 }
 
+/// The one of those tools that the build of OpenSSL takes beside cargo and a C compiler, if all are there.
+pub fn builds_openssl() -> Result<PathBuf, String> {
+    for tool in ["make", "perl"] {
+        let found = Command::new(tool).arg("--version").output();
+        found.map_err(|error| format!("{tool}, which the build of OpenSSL takes: {error}"))?;
+    }
+    Ok("perl".into())
+}
+
 fn is_python(program: &Program) -> bool {
     program.file.ends_with(".py")
 }

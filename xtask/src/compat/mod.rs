@@ -91,6 +91,7 @@ pub fn run() -> Result<(), String> {
     table.row("export", "focus-validator", validator, |python| focus::check(&python, &place));
     let browser = dashboard::install(&place.root);
     table.row("web/", "chromium, axe, tsc", browser, |tools| dashboard::check(&tools, &place));
+    table.row("encryption at rest", "SQLCipher", install::builds_openssl(), |_| encrypted());
     table.show()
 }
 
@@ -126,6 +127,19 @@ impl Table {
         say(&self.rows.join("\n"));
         if self.failed == 0 { Ok(()) } else { Err(format!("{} rows of the table failed", self.failed)) }
     }
+}
+
+/// The tests of what writes files, in a build that encrypts them: the suite of the back end, the
+/// ledger's kills, power losses and flipped bits, and what the program does with a key.
+fn encrypted() -> Result<String, String> {
+    let feature = ["--features", "sqlcipher", "--release"];
+    cargo(&[&["test", "-p", "tollbook-sqlite"][..], &feature[..]].concat(), &[])?;
+    cargo(&[&["test", "-p", "tollbook-ledger"][..], &feature[..]].concat(), &[])?;
+    cargo(
+        &[&["test", "-p", "tollbook"][..], &feature[..], &["--test", "it", "encryption"][..]].concat(),
+        &[],
+    )?;
+    Ok("the suites of store and ledger, and the program".to_owned())
 }
 
 /// One program on stands of its own: numbers begin anew, so answers are the same to the last token.

@@ -7,6 +7,8 @@
 pub mod record;
 pub mod segment;
 
+use crate::cipher::DataKey;
+use crate::cipher::lines::{LineReader, LineWriter};
 use crate::error::{LedgerError, at};
 use record::{Kind, Line, SegmentHead};
 use segment::{Active, Contents, Damage};
@@ -19,6 +21,30 @@ use tollbook_types::{Digest, Seq, Timestamp, limits};
 
 /// What a buffer for staged records keeps of its size once they are written.
 const STAGED_BYTES_KEPT: usize = 512 * 1024;
+
+/// Where a journal is, and the key that opens it if it has one.
+#[derive(Clone, Debug)]
+pub struct Place {
+    dir: PathBuf,
+    key: Option<DataKey>,
+}
+
+impl Place {
+    /// The journal in a directory.
+    pub fn new(dir: impl Into<PathBuf>, key: Option<DataKey>) -> Place {
+        Place { dir: dir.into(), key }
+    }
+
+    fn reader(&self, path: &Path) -> Result<LineReader, LedgerError> {
+        LineReader::new(self.key.as_ref(), path)
+    }
+}
+
+impl AsRef<Path> for Place {
+    fn as_ref(&self) -> &Path {
+        &self.dir
+    }
+}
 
 /// What was found when a journal was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +73,9 @@ pub struct Survey {
 #[derive(Debug)]
 pub struct Journal {
     dir: PathBuf,
+    key: Option<DataKey>,
+    /// Writes the lines of the open segment.
+    lines: LineWriter,
     ledger: String,
     segment_bytes: u64,
     active: Option<Active>,
@@ -64,21 +93,25 @@ pub struct Journal {
 const FULL_RETRY: Duration = Duration::from_secs(1);
 
 impl Journal {
-    /// Opens the journal in `dir` to append after everything that is there and after `applied`,
+    /// Opens the journal in `place` to append after everything that is there and after `applied`,
     /// the store's position. Valid records are kept; only bytes behind the last one are cleared.
     pub fn open(
-        dir: &Path,
+        place: &Place,
         ledger: &str,
         segment_bytes: u64,
         survey: &Survey,
         applied: Seq,
         now: Timestamp,
     ) -> Result<Journal, LedgerError> {
+        let dir = &place.dir;
         std::fs::create_dir_all(dir).map_err(at(dir))?;
-        let segment_bytes = segment_bytes.max(2 * segment::RESERVE_BYTES + limits::RECORD_BYTES_MAX as u64);
+        let longest = LineWriter::new(place.key.as_ref(), dir)?.bytes_max(limits::RECORD_BYTES_MAX as u64);
+        let segment_bytes = segment_bytes.max(2 * segment::RESERVE_BYTES + longest);
         let next = survey.last.unwrap_or(0).max(applied) + 1;
         let mut journal = Journal {
             dir: dir.to_owned(),
+            key: place.key.clone(),
+            lines: LineWriter::default(),
             ledger: ledger.to_owned(),
             segment_bytes,
             active: None,
@@ -100,6 +133,7 @@ impl Journal {
                     // Not even its head is there: begin it again.
                     std::fs::remove_file(&path).map_err(at(&path))?;
                 } else {
+                    journal.lines = LineWriter::new(place.key.as_ref(), &path)?;
                     journal.active = Some(Active::open(path, survey.newest_end)?);
                 }
             }
@@ -142,7 +176,7 @@ impl Journal {
         }
         self.make_room(body.len() as u64, kind == Kind::Gap, now)?;
         let seq = self.next;
-        let digest = record::write_hashed(&mut self.staged, kind, seq, body, hash);
+        let digest = self.lines.write(&mut self.staged, kind, seq, body, hash)?;
         self.next = seq + 1;
         Ok((seq, digest))
     }
@@ -150,7 +184,7 @@ impl Journal {
     /// Sees to it that a body of so many bytes fits behind what is staged, in another segment if need
     /// be. Room is kept at the end of each segment for the record that says what could not be recorded.
     pub fn make_room(&mut self, bytes: u64, use_reserve: bool, now: Timestamp) -> Result<(), LedgerError> {
-        let needed = self.staged.len() as u64 + bytes + record::FRAME_BYTES_MAX as u64;
+        let needed = self.staged.len() as u64 + self.lines.bytes_max(bytes);
         if self.active.as_ref().is_some_and(|active| active.has_room(needed, use_reserve)) {
             return Ok(());
         }
@@ -241,10 +275,12 @@ impl Journal {
         let head = SegmentHead { ledger: self.ledger.clone(), created_at: now, lost_from, holes };
         let body = serde_json::to_vec(&head).map_err(|error| LedgerError::Invalid(error.to_string()))?;
         let mut line = Vec::new();
-        record::write(&mut line, Kind::Segment, self.next, &body);
+        let mut lines = LineWriter::new(self.key.as_ref(), &path)?;
+        lines.write(&mut line, Kind::Segment, self.next, &body, BodyHash::of(&body))?;
         active.append(&line).map_err(at(&path))?;
         active.file.sync_data().map_err(|error| LedgerError::Fatal(error.to_string()))?;
         self.active = Some(active);
+        self.lines = lines;
         self.keep_a_spare();
         Ok(())
     }
@@ -266,7 +302,8 @@ impl Journal {
 }
 
 /// The segments in a directory, oldest first. A directory that is not there has none.
-pub fn segments(dir: &Path) -> Result<Vec<(Seq, PathBuf)>, LedgerError> {
+pub fn segments(dir: impl AsRef<Path>) -> Result<Vec<(Seq, PathBuf)>, LedgerError> {
+    let dir = dir.as_ref();
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -285,24 +322,24 @@ pub fn segments(dir: &Path) -> Result<Vec<(Seq, PathBuf)>, LedgerError> {
 
 /// Reads all records, in order, and says what the whole journal looks like.
 pub fn read<E: From<LedgerError>>(
-    dir: &Path,
+    place: &Place,
     each: impl FnMut(Line<'_>) -> Result<(), E>,
 ) -> Result<Survey, E> {
-    read_segments(&segments(dir)?, each)
+    read_segments(place, &segments(place)?, each)
 }
 
 /// Reads the records from number `from` on, in order, and only the segments that can have any (the
 /// newest one always). What is said of the journal is true of those; `first` is the oldest of all.
 pub fn read_tail<E: From<LedgerError>>(
-    dir: &Path,
+    place: &Place,
     from: Seq,
     mut each: impl FnMut(Line<'_>) -> Result<(), E>,
 ) -> Result<Survey, E> {
-    let all = segments(dir)?;
+    let all = segments(place)?;
     let oldest = all.first().map(|(first, _)| *first);
     let skipped = all.iter().skip(1).take_while(|(first, _)| *first <= from).count();
     let mut survey =
-        read_segments(&all[skipped..], |line| if line.seq >= from { each(line) } else { Ok(()) })?;
+        read_segments(place, &all[skipped..], |line| if line.seq >= from { each(line) } else { Ok(()) })?;
     if skipped > 0 {
         survey.first = oldest;
     }
@@ -310,6 +347,7 @@ pub fn read_tail<E: From<LedgerError>>(
 }
 
 fn read_segments<E: From<LedgerError>>(
+    place: &Place,
     segments: &[(Seq, PathBuf)],
     mut each: impl FnMut(Line<'_>) -> Result<(), E>,
 ) -> Result<Survey, E> {
@@ -320,7 +358,7 @@ fn read_segments<E: From<LedgerError>>(
     for (index, (_, path)) in segments.iter().enumerate() {
         let contents = Contents::read(path)?;
         let mut head_seen = false;
-        let (mut damage, end) = contents.walk(|line, _| {
+        let (mut damage, end) = contents.walk(&mut place.reader(path)?, |line, _| {
             if line.kind == Kind::Segment {
                 head_seen = true;
                 return note_head(&mut survey, &mut next, line).map_err(E::from);
@@ -373,8 +411,8 @@ fn note_head(survey: &mut Survey, next: &mut Seq, line: Line<'_>) -> Result<(), 
 
 /// The number of the newest valid record, read from the end of the newest segment without reading
 /// the rest. `None` when nothing can be said that cheaply; then [`read`] says it.
-pub fn newest(dir: &Path) -> Result<Option<Seq>, LedgerError> {
-    let Some((_, path)) = segments(dir)?.pop() else { return Ok(None) };
+pub fn newest(place: &Place) -> Result<Option<Seq>, LedgerError> {
+    let Some((_, path)) = segments(place)?.pop() else { return Ok(None) };
     let file = std::fs::File::open(&path).map_err(at(&path))?;
     let size = file.metadata().map_err(at(&path))?.len();
     let is_zero = |block: u64| -> Result<bool, LedgerError> {
@@ -393,8 +431,10 @@ pub fn newest(dir: &Path) -> Result<Option<Seq>, LedgerError> {
     let mut bytes = vec![0; usize::try_from(end - from).unwrap_or(0)];
     let count = file.read_at(&mut bytes, from).map_err(at(&path))?;
     bytes.truncate(count);
-    let lines = bytes.split(|byte| *byte == b'\n').rev();
-    Ok(lines.filter_map(record::read).find(|line| line.kind != Kind::Segment).map(|line| line.seq))
+    let mut reader = place.reader(&path)?;
+    let mut lines = bytes.split(|byte| *byte == b'\n').rev();
+    Ok(lines
+        .find_map(|line| reader.read(line).filter(|line| line.kind != Kind::Segment).map(|line| line.seq)))
 }
 
 /// What [`newest`] reads at once to find the end of the content.
@@ -421,8 +461,16 @@ mod tests {
         Timestamp::UNIX_EPOCH
     }
 
-    fn look(dir: &Path) -> Survey {
-        read(dir, |_| Ok::<(), LedgerError>(())).unwrap()
+    /// Runs a test with a journal as it is and with one that is sealed.
+    fn both(test: impl Fn(&Place)) {
+        for key in [None, Some(DataKey::random().unwrap())] {
+            let dir = TempDir::new().unwrap();
+            test(&Place::new(dir.path(), key));
+        }
+    }
+
+    fn look(place: &Place) -> Survey {
+        read(place, |_| Ok::<(), LedgerError>(())).unwrap()
     }
 
     fn append(journal: &mut Journal, body: &[u8]) -> Seq {
@@ -431,8 +479,8 @@ mod tests {
         seq
     }
 
-    fn journal_of(dir: &Path, records: u64) {
-        let mut journal = Journal::open(dir, "l", 1, &look(dir), 0, now()).unwrap();
+    fn journal_of(place: &Place, records: u64) {
+        let mut journal = Journal::open(place, "l", 1, &look(place), 0, now()).unwrap();
         for n in 0..records {
             append(&mut journal, format!("{{\"n\":\"{n}{}\"}}", "x".repeat(40_000)).as_bytes());
         }
@@ -440,108 +488,117 @@ mod tests {
 
     #[test]
     fn numbers_go_on_over_segments_and_starts() {
-        let dir = TempDir::new().unwrap();
-        assert_eq!(look(dir.path()), Survey::default());
-        for start in 0..3 {
-            journal_of(dir.path(), 40);
-            let survey = look(dir.path());
-            assert_eq!((survey.first, survey.last), (Some(1), Some(40 * (start + 1))));
-            assert_eq!((&survey.missing[..], &survey.damage[..]), (&[][..], &[][..]));
-            assert_eq!(newest(dir.path()).unwrap(), survey.last);
-        }
-        assert!(segments(dir.path()).unwrap().len() > 3);
-        let mut seen = Vec::new();
-        let tail = read_tail(dir.path(), 100, |line| {
-            seen.push(line.seq);
-            Ok::<(), LedgerError>(())
+        both(|place| {
+            assert_eq!(look(place), Survey::default());
+            for start in 0..3 {
+                journal_of(place, 40);
+                let survey = look(place);
+                assert_eq!((survey.first, survey.last), (Some(1), Some(40 * (start + 1))));
+                assert_eq!((&survey.missing[..], &survey.damage[..]), (&[][..], &[][..]));
+                assert_eq!(newest(place).unwrap(), survey.last);
+            }
+            assert!(segments(place).unwrap().len() > 3);
+            let mut seen = Vec::new();
+            let tail = read_tail(place, 100, |line| {
+                seen.push(line.seq);
+                Ok::<(), LedgerError>(())
+            });
+            assert_eq!(seen, (100..=120).collect::<Vec<_>>());
+            assert_eq!((tail.unwrap().first, seen.len()), (Some(1), 21));
         });
-        assert_eq!(seen, (100..=120).collect::<Vec<_>>());
-        assert_eq!((tail.unwrap().first, seen.len()), (Some(1), 21));
     }
 
     #[test]
     fn what_is_not_committed_is_not_there_and_its_numbers_go_to_others() {
-        let dir = TempDir::new().unwrap();
-        let mut journal = Journal::open(dir.path(), "l", 1, &look(dir.path()), 0, now()).unwrap();
-        let stage = |journal: &mut Journal, body: &[u8]| {
-            journal.stage(Kind::Gap, body, BodyHash::of(body), now()).unwrap().0
-        };
-        assert_eq!((stage(&mut journal, b"{}"), stage(&mut journal, b"[]")), (1, 2));
-        assert_eq!(look(dir.path()).last, None);
-        journal.commit().unwrap();
-        assert_eq!((stage(&mut journal, b"{}"), journal.next()), (3, 4));
-        journal.unstage();
-        assert_eq!((journal.next(), look(dir.path()).last), (3, Some(2)));
-        // A change of segment writes what is staged before it.
-        let large = format!("\"{}\"", "x".repeat(600_000));
-        assert_eq!((stage(&mut journal, large.as_bytes()), stage(&mut journal, large.as_bytes())), (3, 4));
-        assert_eq!(look(dir.path()).last, Some(3));
-        journal.unstage();
-        assert_eq!(append(&mut journal, b"{}"), 4);
-        let survey = look(dir.path());
-        assert_eq!((survey.last, survey.missing, survey.damage), (Some(4), vec![], vec![]));
+        both(|place| {
+            let mut journal = Journal::open(place, "l", 1, &look(place), 0, now()).unwrap();
+            let stage = |journal: &mut Journal, body: &[u8]| {
+                journal.stage(Kind::Gap, body, BodyHash::of(body), now()).unwrap().0
+            };
+            assert_eq!((stage(&mut journal, b"{}"), stage(&mut journal, b"[]")), (1, 2));
+            assert_eq!(look(place).last, None);
+            journal.commit().unwrap();
+            assert_eq!((stage(&mut journal, b"{}"), journal.next()), (3, 4));
+            journal.unstage();
+            assert_eq!((journal.next(), look(place).last), (3, Some(2)));
+            // A change of segment writes what is staged before it.
+            let large = format!("\"{}\"", "x".repeat(600_000));
+            assert_eq!(
+                (stage(&mut journal, large.as_bytes()), stage(&mut journal, large.as_bytes())),
+                (3, 4)
+            );
+            assert_eq!(look(place).last, Some(3));
+            journal.unstage();
+            assert_eq!(append(&mut journal, b"{}"), 4);
+            let survey = look(place);
+            assert_eq!((survey.last, survey.missing, survey.damage), (Some(4), vec![], vec![]));
+        });
     }
 
     #[test]
     fn a_damaged_record_hides_none_behind_it_and_is_named() {
-        let dir = TempDir::new().unwrap();
-        journal_of(dir.path(), 5);
-        let path = segments(dir.path()).unwrap().remove(0).1;
-        let good = std::fs::read(&path).unwrap();
-        let ends: Vec<usize> = memchr::memchr_iter(b'\n', &good).collect();
-        // Inside record 2, at the end of record 2, and the head itself.
-        for (at, missing) in [(ends[1] + 100, vec![(2, 2)]), (ends[2], vec![(2, 2)]), (10, vec![])] {
-            let mut damaged = good.clone();
-            damaged[at] ^= 4;
-            std::fs::write(&path, &damaged).unwrap();
-            let survey = look(dir.path());
-            assert_eq!(survey.last, Some(5), "at {at}");
-            assert_eq!(survey.missing, missing, "at {at}");
-            assert!(!survey.damage.is_empty(), "at {at}");
-        }
+        both(|place| {
+            journal_of(place, 5);
+            let path = segments(place).unwrap().remove(0).1;
+            let good = std::fs::read(&path).unwrap();
+            let ends: Vec<usize> = memchr::memchr_iter(b'\n', &good).collect();
+            // Inside record 2, at the end of record 2, and the head itself.
+            for (at, missing) in [(ends[1] + 100, vec![(2, 2)]), (ends[2], vec![(2, 2)]), (10, vec![])] {
+                let mut damaged = good.clone();
+                damaged[at] ^= 4;
+                std::fs::write(&path, &damaged).unwrap();
+                let survey = look(place);
+                assert_eq!(survey.last, Some(5), "at {at}");
+                assert_eq!(survey.missing, missing, "at {at}");
+                assert!(!survey.damage.is_empty(), "at {at}");
+            }
+        });
     }
 
     #[test]
     fn only_bytes_behind_the_last_valid_record_are_cut() {
-        let dir = TempDir::new().unwrap();
-        journal_of(dir.path(), 3);
-        let path = segments(dir.path()).unwrap().remove(0).1;
-        let mut torn = std::fs::read(&path).unwrap();
-        let end = memchr::memrchr(b'\n', &torn).unwrap();
-        torn[end + 1..end + 11].copy_from_slice(b"{\"v\":1,\"se");
-        std::fs::write(&path, &torn).unwrap();
-        assert_eq!((look(dir.path()).torn_bytes, look(dir.path()).last), (10, Some(3)));
-        journal_of(dir.path(), 1);
-        let survey = look(dir.path());
-        assert_eq!((survey.torn_bytes, survey.last, survey.damage.len()), (0, Some(4), 0));
+        both(|place| {
+            journal_of(place, 3);
+            let path = segments(place).unwrap().remove(0).1;
+            let mut torn = std::fs::read(&path).unwrap();
+            let end = memchr::memrchr(b'\n', &torn).unwrap();
+            torn[end + 1..end + 11].copy_from_slice(b"{\"v\":1,\"se");
+            std::fs::write(&path, &torn).unwrap();
+            assert_eq!((look(place).torn_bytes, look(place).last), (10, Some(3)));
+            journal_of(place, 1);
+            let survey = look(place);
+            assert_eq!((survey.torn_bytes, survey.last, survey.damage.len()), (0, Some(4), 0));
+        });
     }
 
     #[test]
     fn a_record_torn_before_the_store_had_it_is_no_lasting_problem() {
-        let dir = TempDir::new().unwrap();
-        journal_of(dir.path(), 5);
-        let path = segments(dir.path()).unwrap().remove(0).1;
-        let mut bytes = std::fs::read(&path).unwrap();
-        let third = memchr::memchr_iter(b'\n', &bytes).nth(2).unwrap();
-        bytes[third + 100] ^= 4;
-        std::fs::write(&path, &bytes).unwrap();
-        for (applied, missing, holes) in
-            [(5, vec![(3, 3)], vec![]), (3, vec![(3, 3)], vec![]), (2, vec![], vec![(3, 3)])]
-        {
-            Journal::open(dir.path(), "l", 1, &look(dir.path()), applied, now()).unwrap();
-            let survey = look(dir.path());
-            assert_eq!((survey.missing, survey.holes, survey.last), (missing, holes, Some(5)));
-        }
+        both(|place| {
+            journal_of(place, 5);
+            let path = segments(place).unwrap().remove(0).1;
+            let mut bytes = std::fs::read(&path).unwrap();
+            let third = memchr::memchr_iter(b'\n', &bytes).nth(2).unwrap();
+            bytes[third + 100] ^= 4;
+            std::fs::write(&path, &bytes).unwrap();
+            for (applied, missing, holes) in
+                [(5, vec![(3, 3)], vec![]), (3, vec![(3, 3)], vec![]), (2, vec![], vec![(3, 3)])]
+            {
+                Journal::open(place, "l", 1, &look(place), applied, now()).unwrap();
+                let survey = look(place);
+                assert_eq!((survey.missing, survey.holes, survey.last), (missing, holes, Some(5)));
+            }
+        });
     }
 
     #[test]
     fn a_store_that_is_ahead_is_passed_and_noted() {
-        let dir = TempDir::new().unwrap();
-        journal_of(dir.path(), 3);
-        let mut journal = Journal::open(dir.path(), "l", 1, &look(dir.path()), 10, now()).unwrap();
-        assert_eq!(append(&mut journal, b"{}"), 11);
-        drop(journal);
-        let survey = look(dir.path());
-        assert_eq!((survey.known_lost, survey.missing, survey.last), (vec![(4, 10)], vec![], Some(11)));
+        both(|place| {
+            journal_of(place, 3);
+            let mut journal = Journal::open(place, "l", 1, &look(place), 10, now()).unwrap();
+            assert_eq!(append(&mut journal, b"{}"), 11);
+            drop(journal);
+            let survey = look(place);
+            assert_eq!((survey.known_lost, survey.missing, survey.last), (vec![(4, 10)], vec![], Some(11)));
+        });
     }
 }

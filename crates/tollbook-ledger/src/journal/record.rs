@@ -13,7 +13,7 @@ use tollbook_types::record::{BodyHash, read_entry, read_open};
 use tollbook_types::{Adjustment, Digest, Entry, Erasure, Money, OpenCall, Seq, Timestamp};
 
 /// What a line starts with; also where reading can begin again after damage.
-const START: &[u8] = b"{\"v\":1,\"seq\":";
+pub const START: &[u8] = b"{\"v\":1,\"seq\":";
 
 /// The kinds of record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,9 +200,9 @@ pub fn read(line: &[u8]) -> Option<Line<'_>> {
     (BodyHash::of(body).at(kind.name(), seq) == sum).then_some(Line { seq, kind, digest: sum, body })
 }
 
-/// Where, after the first byte, a line could begin: reading goes on there after damage.
-pub fn next_start(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(START.len()).skip(1).position(|window| window == START).map(|at| at + 1)
+/// Where, after the first byte, a line that starts so could begin.
+pub fn next_start(bytes: &[u8], start: &[u8]) -> Option<usize> {
+    memchr::memmem::find(bytes.get(1..)?, start).map(|at| at + 1)
 }
 
 impl Line<'_> {

@@ -4,7 +4,8 @@
 //! makes a group durable, and a disk that fills up later cannot refuse it. Behind the last record
 //! stand zero bytes.
 
-use super::record::{self, Line};
+use super::record::Line;
+use crate::cipher::lines::LineReader;
 use crate::error::{LedgerError, at};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -185,6 +186,7 @@ impl Contents {
     /// there is a torn end.
     pub fn walk<E>(
         &self,
+        reader: &mut LineReader,
         mut record: impl FnMut(Line<'_>, u64) -> Result<(), E>,
     ) -> Result<(Vec<Damage>, u64), E> {
         let mut damage: Vec<Damage> = Vec::new();
@@ -194,7 +196,7 @@ impl Contents {
         while at < self.bytes.len() {
             let rest = &self.bytes[at..];
             let line_end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            match record::read(&rest[..line_end]) {
+            match reader.read(&rest[..line_end]) {
                 Some(line) => {
                     if let Some(from) = bad_from.take() {
                         damage.push(self.damage(from, at));
@@ -206,7 +208,7 @@ impl Contents {
                 None => {
                     bad_from.get_or_insert(at);
                     // A lost line end joins two records: look for another start inside the line.
-                    let inside = record::next_start(&rest[..line_end]);
+                    let inside = reader.next_start(&rest[..line_end]);
                     at += inside.unwrap_or(line_end + 1);
                 }
             }

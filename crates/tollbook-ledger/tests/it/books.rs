@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use tollbook_ledger::{DataDir, Durability, Ledger, OpenReport, Options};
-use tollbook_sqlite::SqliteStore;
+use tollbook_ledger::{DataDir, DataKey, Durability, Ledger, OpenReport, Options};
+use tollbook_sqlite::{FileKey, SqliteStore};
 use tollbook_store::{
     CallsOrder, CallsQuery, ControlStore, Dimension, EventStore, Interval, StoredCall, UsageQuery,
     UsageReport, View, Zone,
@@ -38,9 +38,22 @@ pub struct Books {
     pub report: OpenReport,
 }
 
+/// A data directory: an encrypted one where the build can encrypt.
+pub fn data_dir(path: &Path) -> DataDir {
+    match tollbook_sqlite::CAN_ENCRYPT {
+        true => DataDir::sealed(path, DataKey::new([7; 32])),
+        false => DataDir::new(path),
+    }
+}
+
+/// The key of its store.
+pub fn store_key(data: &DataDir) -> Option<FileKey> {
+    data.key().map(|key| FileKey::new(key.for_store().unwrap()))
+}
+
 /// Opens the books as the program does: a store that is missing beside a journal is refused.
 pub fn open(dir: &Path, durability: Durability) -> Result<Books, String> {
-    let data = DataDir::new(dir);
+    let data = data_dir(dir);
     let lock = data.lock().map_err(|error| error.to_string())?;
     let newest = tollbook_ledger::journal::newest(&data.journal()).map_err(|error| error.to_string())?;
     if !data.store().exists() && newest.is_some() {
@@ -51,6 +64,7 @@ pub fn open(dir: &Path, durability: Durability) -> Result<Books, String> {
         None => tollbook_sqlite::Options::creating(Zone::UTC, "ledger-1"),
         Some(_) => tollbook_sqlite::Options::new(Zone::UTC),
     };
+    let how = tollbook_sqlite::Options { key: store_key(&data), ..how };
     let store = Arc::new(SqliteStore::open(&data.store(), how).map_err(|error| error.to_string())?);
     let options = Options { durability, segment_bytes: SEGMENT_BYTES };
     let clock = Arc::new(TickingClock::new());

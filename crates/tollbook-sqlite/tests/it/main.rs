@@ -3,4 +3,5 @@
 mod damage;
 mod files;
 mod lossless;
+mod sealed;
 mod suite;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
-use tollbook_sqlite::{Options, SqliteStore};
+use tollbook_sqlite::{CAN_ENCRYPT, FileKey, Options, SqliteStore};
 use tollbook_store::conformance::{Backend, Workload};
 use tollbook_store::{EventStore, Store, Zone};
 
@@ -22,7 +22,8 @@ impl Directory {
 impl Backend for Directory {
     fn open(&self, name: &str, zone: &Zone) -> Box<dyn Store> {
         let path = self.file(name);
-        let options = Options { held_back_max: self.1, ..Options::creating(zone.clone(), name) };
+        let key = CAN_ENCRYPT.then(|| FileKey::new([7; 32]));
+        let options = Options { held_back_max: self.1, key, ..Options::creating(zone.clone(), name) };
         Box::new(SqliteStore::open(&path, options).unwrap())
     }
 

@@ -81,6 +81,11 @@ pub enum Command {
     Backup(BackupArgs),
     /// Put a backup in place of the store, brought up to date from the journal
     Restore(RestoreArgs),
+    /// Have another key open encrypted books from now on
+    #[command(
+        after_help = "TOLLBOOK_ENCRYPTION_KEY is what opens them now, TOLLBOOK_NEW_ENCRYPTION_KEY what is to"
+    )]
+    Rekey,
     /// Drop calls that are older than the retention, and journal segments past their age
     Retain(RetainArgs),
     /// Tell everything that is held on a person, as lines of JSON
@@ -297,6 +302,9 @@ pub struct LogsArgs {
 pub struct BackupArgs {
     /// The file to write; it must not exist yet
     pub file: PathBuf,
+    /// Not encrypted, although the books are
+    #[arg(long)]
+    pub plain: bool,
 }
 
 #[derive(Args, Debug)]

@@ -10,7 +10,6 @@ use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tollbook_ledger::{LedgerError, journal};
-use tollbook_sqlite::SqliteStore;
 use tollbook_store::EventStore;
 use tollbook_types::{Clock, TimeRange, Timestamp, limits};
 
@@ -90,7 +89,7 @@ fn data_dir(config: &Config) -> Vec<Check> {
             format!("chmod 700 {}", path.display()),
         ),
     };
-    let owner = match open::dir(config).lock() {
+    let owner = match open::lock(config) {
         Ok(_) => ok("writer", "none at the moment"),
         Err(LedgerError::Locked { pid, .. }) => ok("writer", format!("process {pid}")),
         Err(error) => bad("writer", error.to_string(), format!("make {} writable for you", path.display())),
@@ -119,11 +118,14 @@ fn disk(config: &Config) -> Check {
 }
 
 fn store(config: &Config, now: Timestamp) -> Vec<Check> {
-    let dir = open::dir(config);
+    let dir = match open::dir(config) {
+        Ok(dir) => dir,
+        Err(failure) => return vec![bad("store", failure.to_string(), failure.hints.join("; "))],
+    };
     if !dir.store().exists() {
         return vec![ok("store", "none yet")];
     }
-    let store = match SqliteStore::open_read_only(&dir.store()) {
+    let store = match open::reading(&dir) {
         Ok(store) => store,
         Err(error) => return vec![bad("store", error.to_string(), "tollbook restore BACKUP")],
     };
@@ -158,8 +160,11 @@ fn store(config: &Config, now: Timestamp) -> Vec<Check> {
 }
 
 fn journal_check(config: &Config) -> Check {
-    let dir = open::dir(config).journal();
-    match journal::read(&dir, |_| Ok::<(), LedgerError>(())) {
+    let dir = match open::dir(config) {
+        Ok(dir) => dir,
+        Err(failure) => return bad("journal", failure.to_string(), failure.hints.join("; ")),
+    };
+    match journal::read(&dir.journal(), |_| Ok::<(), LedgerError>(())) {
         Err(error) => bad("journal", error.to_string(), "tollbook verify"),
         Ok(survey) if !survey.damage.is_empty() || !survey.missing.is_empty() => bad(
             "journal",

@@ -24,10 +24,9 @@ pub fn with<T>(
     out: &mut Out,
     work: impl FnOnce(&Holder) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let dir = open::dir(config);
-    let holder = match dir.lock() {
+    let holder = match open::lock(config) {
         Ok(lock) => Holder::Books(Box::new(open::open_locked(config, lock, out)?)),
-        Err(locked @ LedgerError::Locked { .. }) => match Client::find(dir.path()) {
+        Err(locked @ LedgerError::Locked { .. }) => match Client::find(&config.data_dir.value) {
             Some(client) => Holder::Server(client),
             None => return Err(locked.into()),
         },

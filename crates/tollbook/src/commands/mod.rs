@@ -19,6 +19,7 @@ mod member;
 mod person;
 mod price;
 mod rebuild;
+mod rekey;
 mod rerate;
 mod restore;
 mod retain;
@@ -51,6 +52,7 @@ pub fn run(command: &Command, config: &Config, out: &mut Out) -> Result<Exit, Fa
         Command::Rebuild => rebuild::run(config, out),
         Command::Backup(args) => backup::run(args, config, out),
         Command::Restore(args) => restore::run(args, config, out),
+        Command::Rekey => rekey::run(config, out),
         Command::Retain(args) => retain::run(args, config, out),
         Command::Key(command) => key::run(command, config, out),
         Command::Budget(command) => budget::run(command, config, out),

@@ -36,8 +36,7 @@ pub fn erase(args: &EraseArgs, config: &Config, out: &mut Out) -> Result<Exit, F
     }
     let order =
         ErasureOrder { user: args.user.clone(), project: args.project.clone(), reason: args.reason.clone() };
-    let dir = open::dir(config);
-    let erased = match dir.lock() {
+    let erased = match open::lock(config) {
         Ok(lock) => {
             let ledger = open::open_locked(config, lock, out)?;
             let erased = ledger.erase(&By::local(), &order)?;
@@ -45,7 +44,7 @@ pub fn erase(args: &EraseArgs, config: &Config, out: &mut Out) -> Result<Exit, F
             ErasedView::of(&erased)
         }
         Err(locked @ LedgerError::Locked { .. }) => {
-            let Some(client) = Client::find(dir.path()) else { return Err(locked.into()) };
+            let Some(client) = Client::find(&config.data_dir.value) else { return Err(locked.into()) };
             let body = json!({"user": order.user, "project": order.project, "reason": order.reason});
             let answer = client.patient(PATIENCE).ask("POST", "/api/v1/erasures", Some(&body))?;
             serde_json::from_value(answer.unwrap_or_default())?

@@ -11,7 +11,7 @@ use tollbook_ledger::Verification;
 
 pub fn run(config: &Config, out: &mut Out) -> Result<Exit, Failure> {
     let store = open::read(config, out)?;
-    let found = tollbook_ledger::verify(&open::dir(config), &*store)?;
+    let found = tollbook_ledger::verify(&open::dir(config)?, &*store)?;
     let is_well = found.problems.is_empty();
     if out.json {
         out.json(&json!({

@@ -24,8 +24,10 @@ pub const ADMIN_KEY: &str = "TOLLBOOK_ADMIN_KEY";
 pub const OPEN_METRICS: &str = "TOLLBOOK_OPEN_METRICS";
 /// What the server logs: a level, or levels by part (`info`, `tollbook_gateway=debug`).
 pub const LOG: &str = "TOLLBOOK_LOG";
-/// A key for encryption at rest, which this build does not have: setting it is refused.
+/// What opens books that are encrypted at rest.
 pub const ENCRYPTION_KEY: &str = "TOLLBOOK_ENCRYPTION_KEY";
+/// What is to open them from now on, for `tollbook rekey` alone.
+pub const NEW_ENCRYPTION_KEY: &str = "TOLLBOOK_NEW_ENCRYPTION_KEY";
 /// When set to anything, no colours are used.
 pub const NO_COLOR: &str = "NO_COLOR";
 /// The width of the output in columns, where it is no terminal.
@@ -52,6 +54,7 @@ pub const ALL: &[&str] = &[
     OPEN_METRICS,
     LOG,
     ENCRYPTION_KEY,
+    NEW_ENCRYPTION_KEY,
     NO_COLOR,
     COLUMNS,
     CLAUDE_CONFIG_DIR,

@@ -13,9 +13,10 @@ use crate::failure::Failure;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 pub use tollbook_api::question::NamedZone;
 use tollbook_budget::BudgetForm;
-use tollbook_ledger::{Durability, Retention};
+use tollbook_ledger::{DataDir, Durability, Retention, SECRET_CHARS_MIN, Secret};
 use tollbook_store::Zone;
 use tollbook_types::limits;
 
@@ -97,6 +98,10 @@ pub struct Config {
     pub gateway: gateway::Gateway,
     /// `[[budgets]]`, in order.
     pub budgets: Vec<Set<BudgetForm>>,
+    /// `TOLLBOOK_ENCRYPTION_KEY`
+    pub encryption: Option<Secret>,
+    /// The data directory once it is opened with it, which takes a while.
+    pub opened: OnceLock<DataDir>,
 }
 
 impl Config {
@@ -117,6 +122,8 @@ impl Config {
             tls_key: None,
             gateway: gateway::Gateway::default(),
             budgets: Vec::new(),
+            encryption: None,
+            opened: OnceLock::new(),
         }
     }
 
@@ -136,11 +143,9 @@ impl Config {
         if config.tls_cert.is_some() != config.tls_key.is_some() {
             problems.push("[server] tls_cert and tls_key belong together: one of them is missing".to_owned());
         }
-        if env::get(env::ENCRYPTION_KEY).is_some() {
-            problems.push(format!(
-                "{} is set, but this tollbook is built without encryption at rest: nothing is read or written",
-                env::ENCRYPTION_KEY
-            ));
+        match secret(env::ENCRYPTION_KEY) {
+            Ok(secret) => config.encryption = secret,
+            Err(problem) => problems.push(problem),
         }
         if problems.is_empty() { Ok(config) } else { Err(Failure::config(problems)) }
     }
@@ -228,6 +233,24 @@ impl Config {
             }
         }
     }
+}
+
+/// The secret in a variable, if it is set.
+pub fn secret(variable: &str) -> Result<Option<Secret>, String> {
+    let Some(value) = env::get(variable) else { return Ok(None) };
+    if !tollbook_sqlite::CAN_ENCRYPT {
+        return Err(format!(
+            "{variable} is set, but this tollbook is built without encryption at rest: nothing is read or \
+             written; build it with `--features sqlcipher`"
+        ));
+    }
+    let Ok(text) = value.into_string() else { return Err(format!("{variable} is no readable text")) };
+    Secret::new(text).map(Some).ok_or_else(|| {
+        format!(
+            "{variable} has fewer than {SECRET_CHARS_MIN} characters: nothing is read or written; a good one \
+             is made by `openssl rand -base64 32`"
+        )
+    })
 }
 
 /// The configuration file that counts, with its text.

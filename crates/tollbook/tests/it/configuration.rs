@@ -43,14 +43,6 @@ fn flags_count_before_environment_before_file() {
 }
 
 #[test]
-fn encryption_is_refused_where_it_is_not_built_in() {
-    let place = Place::new();
-    let told = ran(place.command(&["usage"]).env("TOLLBOOK_ENCRYPTION_KEY", "secret-of-mine")).code(78);
-    assert!(told.err.contains("built without encryption"), "{}", told.err);
-    assert!(!told.err.contains("secret-of-mine"));
-}
-
-#[test]
 fn price_files_that_are_wrong_are_configuration_too() {
     let place = Place::new();
     place.file("tollbook.toml", "[[prices]]\nfile = \"own.toml\"\n");

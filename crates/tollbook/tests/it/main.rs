@@ -9,6 +9,7 @@ mod budgets;
 mod configuration;
 mod crash;
 mod differential;
+mod encryption;
 mod exports;
 mod figures;
 mod gateway;

@@ -79,9 +79,9 @@ impl Sink {
 
     /// Only rates. What is in the books already is looked up where there are any.
     pub fn dry(config: &Config, out: &Out) -> Result<Sink, Failure> {
-        let path = open::dir(config).store();
-        let known = match path.exists() && !out.json {
-            true => Some(Box::new(SqliteStore::open_read_only(&path)?)),
+        let dir = open::dir(config)?;
+        let known = match dir.store().exists() && !out.json {
+            true => Some(Box::new(open::reading(&dir)?)),
             false => None,
         };
         let target = Target::Nowhere { book: prices::book(config)?, known, seen: HashMap::new() };

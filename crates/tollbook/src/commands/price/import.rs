@@ -18,7 +18,7 @@ const LISTED_MAX: usize = 20;
 
 pub fn run(file: &Path, is_dry_run: bool, config: &Config, out: &mut Out) -> Result<Exit, Failure> {
     let text = prices::read_text(file).map_err(Failure::new)?;
-    let lock = if is_dry_run { None } else { Some(open::dir(config).lock()?) };
+    let lock = if is_dry_run { None } else { Some(open::lock(config)?) };
     let book = prices::imported_book(config)?;
     let (feed, import) = read_feed(&book, &text).map_err(|problem| {
         Failure::new(format!("{}: {problem}", file.display())).hint(
@@ -58,7 +58,7 @@ fn read_feed(book: &Book, text: &str) -> Result<(&'static str, Import), String> 
 
 /// How many recorded calls without a price would have one with this book; `None` without records.
 fn newly_priced(config: &Config, book: &Book, out: &mut Out) -> Result<Option<u64>, Failure> {
-    if !open::dir(config).store().exists() {
+    if !open::dir(config)?.store().exists() {
         return Ok(None);
     }
     let store = open::read(config, out)?;
