@@ -267,10 +267,10 @@ fn by_session(shared: &Arc<Shared>, request: &Request) -> Result<Admitted, Probl
         return Err(Problem::new(Code::SessionEnded, "the session has ended; sign in again"));
     };
     if !request.method().is_safe() {
-        session::check_csrf(text, headers, uri)?;
+        session::check_csrf(shared, text, headers, uri)?;
     } else if headers.contains_key(header::UPGRADE) {
         // A socket can be opened from any page, and what comes through it can be read there.
-        session::check_origin(headers, uri)?;
+        session::check_origin(shared, headers, uri)?;
     }
     if signed_in.is_due {
         note(shared.clone(), text.to_owned());

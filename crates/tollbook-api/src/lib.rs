@@ -70,6 +70,9 @@ pub struct Options {
     pub zone: NamedZone,
     /// Browsers send a session's cookie over TLS only.
     pub secure_cookies: bool,
+    /// The host (and port, if it is not the usual one) that browsers know the server by, where a
+    /// proxy in front does not pass it on.
+    pub public_host: Option<String>,
 }
 
 /// The API over a ledger.

@@ -90,8 +90,8 @@ fn csrf_token(text: &str) -> String {
 }
 
 /// Refuses what another site may have had a browser send.
-pub fn check_csrf(text: &str, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
-    check_origin(headers, uri)?;
+pub fn check_csrf(shared: &Shared, text: &str, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+    check_origin(shared, headers, uri)?;
     let told = headers.get(CSRF).map_or(&b""[..], HeaderValue::as_bytes);
     if bool::from(csrf_token(text).as_bytes().ct_eq(told)) {
         return Ok(());
@@ -102,13 +102,15 @@ pub fn check_csrf(text: &str, headers: &HeaderMap, uri: &Uri) -> Result<(), Prob
 }
 
 /// Where a browser says which site a request comes from, it must be this one.
-pub fn check_origin(headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+pub fn check_origin(shared: &Shared, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let host = uri.authority().map(|authority| authority.as_str()).or(host);
-    match (origin, host) {
-        (Some((_, theirs)), Some(ours)) if theirs.eq_ignore_ascii_case(ours) => Ok(()),
+    let known = [host, shared.options.public_host.as_deref()];
+    let is_ours = |theirs: &str| known.iter().flatten().any(|ours| theirs.eq_ignore_ascii_case(ours));
+    match origin {
+        Some((_, theirs)) if is_ours(theirs) => Ok(()),
         _ => Err(Problem::new(Code::CsrfInvalid, "the request comes from a page of another site")),
     }
 }
@@ -130,7 +132,7 @@ async fn begin(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    check_origin(&headers, &uri)?;
+    check_origin(&shared, &headers, &uri)?;
     let bytes = body::read(&headers, body).await?;
     let mut reader = Object::read(&bytes)?;
     let (key, link) = (reader.text("key"), reader.text("link"));
@@ -228,7 +230,7 @@ async fn enter(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    check_origin(&headers, &uri)?;
+    check_origin(&shared, &headers, &uri)?;
     let bytes = body::read(&headers, body).await?;
     let link = std::str::from_utf8(&bytes).ok().and_then(once).unwrap_or_default().to_owned();
     let Some((text, _)) = redeem(&shared, whence, link).await? else {

@@ -4,6 +4,7 @@ use crate::matrix::Row;
 use crate::rig::{Answer, Rig, event, request};
 use http::Method;
 use serde_json::{Value, json};
+use tollbook_api::Options;
 use tollbook_ledger::{By, NewMember};
 use tollbook_types::{Attribution, Role};
 
@@ -258,4 +259,33 @@ fn nobody_gains_rights() {
         let answer = session.send(&rig, Method::PATCH, &path, &session.token(&rig), r#"{"role":"admin"}"#);
         assert_eq!(answer.verdict(), "403 forbidden", "{role:?}");
     }
+}
+
+#[test]
+fn behind_a_proxy_that_speaks_tls_the_cookie_is_for_tls_and_the_public_host_is_the_servers_own() {
+    let public_host = Some("tollbook.example.com".to_owned());
+    let rig = Rig::with(Options { secure_cookies: true, public_host, ..Options::default() });
+    let body = json!({"key": rig.keys.admin}).to_string();
+    let host = ("host", "127.0.0.1:4680");
+    for (origin, verdict) in [
+        ("https://tollbook.example.com", 200),
+        ("https://TOLLBOOK.example.com", 200),
+        ("http://127.0.0.1:4680", 200),
+        ("https://tollbook.example.com:8443", 403),
+        ("https://tollbook.example.com.evil.example", 403),
+        ("https://evil.example", 403),
+    ] {
+        // What a request says of itself changes nothing.
+        let headers = [host, ("origin", origin), ("x-forwarded-host", "evil.example")];
+        let answer = rig.send(request(Method::POST, PATH, "", &headers, body.clone()));
+        assert_eq!(answer.status, verdict, "{origin}");
+        if verdict == 200 {
+            let cookie = answer.headers["set-cookie"].to_str().unwrap();
+            assert!(cookie.ends_with("; Secure"), "{cookie}");
+        }
+    }
+    let plain = Rig::new();
+    let body = json!({"key": plain.keys.admin}).to_string();
+    let answer = plain.send(request(Method::POST, PATH, "", &[("x-forwarded-proto", "https")], body));
+    assert!(!answer.headers["set-cookie"].to_str().unwrap().contains("Secure"));
 }

@@ -86,11 +86,14 @@ fn link(holder: &Holder, id: &str, config: &Config) -> Result<(String, LinkView)
         Holder::Books(ledger) => {
             let (text, expires_at) = ledger.link_member(&By::local(), id)?.ok_or_else(unknown)?;
             let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
-            (format!("{scheme}://{}", config.listen.value), LinkView::of(text, expires_at))
+            (
+                config.public_url(&format!("{scheme}://{}", config.listen.value)),
+                LinkView::of(text, expires_at),
+            )
         }
         Holder::Server(client) => {
             let made: LinkView = answer(client.ask("POST", &format!("{PATH}/{id}/link"), None)?)?;
-            (client.url().to_owned(), made)
+            (config.public_url(client.url()), made)
         }
     };
     Ok((format!("{server}{}", link.path), link))

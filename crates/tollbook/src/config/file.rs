@@ -8,7 +8,19 @@ use toml::de::{DeTable, DeValue};
 
 /// Every key that is understood, by section.
 const KEYS: &[(&str, &[&str])] = &[
-    ("server", &["data_dir", "time_zone", "listen", "open_metrics", "metrics_compat", "tls_cert", "tls_key"]),
+    (
+        "server",
+        &[
+            "data_dir",
+            "time_zone",
+            "listen",
+            "open_metrics",
+            "metrics_compat",
+            "tls_cert",
+            "tls_key",
+            "public_url",
+        ],
+    ),
     ("store", &["durability"]),
     ("journal", &["segment_mib"]),
     ("retention", &["entries_days", "raw_days"]),
@@ -125,6 +137,10 @@ fn values(reader: &mut Reader<'_>, config: &mut Config, section: &str, table: &D
             }
             ("server", "tls_key") => {
                 config.tls_key = reader.text(found).map(|text| beside(reader.path, &text));
+            }
+            ("server", "public_url") => {
+                let named = reader.text(found).map(|text| value::public_url(&text));
+                config.public_url = named.and_then(|named| reader.checked(place, named));
             }
             ("store", "durability") => {
                 let named = reader.text(found).map(|text| value::durability(&text));

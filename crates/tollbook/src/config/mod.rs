@@ -94,6 +94,8 @@ pub struct Config {
     pub tls_cert: Option<PathBuf>,
     /// `[server] tls_key`
     pub tls_key: Option<PathBuf>,
+    /// `[server] public_url`
+    pub public_url: Option<value::PublicUrl>,
     /// `[gateway]`
     pub gateway: gateway::Gateway,
     /// `[[budgets]]`, in order.
@@ -120,6 +122,7 @@ impl Config {
             seeds_metrics: false,
             tls_cert: None,
             tls_key: None,
+            public_url: None,
             gateway: gateway::Gateway::default(),
             budgets: Vec::new(),
             encryption: None,
@@ -148,6 +151,16 @@ impl Config {
             Err(problem) => problems.push(problem),
         }
         if problems.is_empty() { Ok(config) } else { Err(Failure::config(problems)) }
+    }
+
+    /// Whether browsers reach the server by TLS alone.
+    pub fn is_public_tls(&self) -> bool {
+        self.public_url.as_ref().map_or(self.tls_cert.is_some(), |url| url.is_tls)
+    }
+
+    /// The address that people open, of a server that listens at another.
+    pub fn public_url(&self, own: &str) -> String {
+        self.public_url.as_ref().map_or_else(|| own.to_owned(), value::PublicUrl::to_string)
     }
 
     /// How long things are kept.

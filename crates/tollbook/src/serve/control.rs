@@ -66,7 +66,8 @@ impl ControlPlane {
             open_metrics: config.open_metrics.value,
             seeds_metrics: config.seeds_metrics,
             zone: config.time_zone.value.clone(),
-            secure_cookies: config.tls_cert.is_some(),
+            secure_cookies: config.is_public_tls(),
+            public_host: config.public_url.as_ref().map(|url| url.host.clone()),
         };
         let api = Api::new(ledger.clone(), clock, options).map_err(failed)?;
         let api = api

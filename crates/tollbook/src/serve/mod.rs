@@ -74,7 +74,8 @@ pub fn run(args: &ServeArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
     let presence = Presence::announce(&config.data_dir.value, &told)?;
     // Who reads what a server on this machine prints may use its data directory, too.
     let link = if listen.ip().is_loopback() { sign_in_link(&ledger)? } else { None };
-    let sign_in = link.map(|link| format!("{url}{}", LinkView::of(link.0, link.1).path));
+    let sign_in =
+        link.map(|link| format!("{}{}", config.public_url(&url), LinkView::of(link.0, link.1).path));
     Banner { url: &url, sign_in, keys: made.as_ref(), is_demo: args.demo, upstreams: names }.print(out)?;
     let ended = control.run(&ledger, server, grace);
     drop(presence);

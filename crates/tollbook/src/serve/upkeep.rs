@@ -10,7 +10,7 @@ use tollbook_types::{Clock, first_of_days};
 /// How often it is looked whether another day has begun.
 const EVERY: Duration = Duration::from_secs(3_600);
 /// A start has other things to do first.
-const FIRST: Duration = Duration::from_secs(60);
+const FIRST: Duration = Duration::from_secs(10);
 
 /// Drops what is past its time, as long as there is a ledger.
 pub async fn retain(ledger: Weak<Ledger>, retention: Retention) {

@@ -14,6 +14,7 @@ pub mod running;
 mod secrets;
 mod shutdown;
 mod tls;
+mod upkeep;
 
 /// Whether tests run with their full counts.
 pub fn is_soak() -> bool {
