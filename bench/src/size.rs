@@ -26,7 +26,7 @@ pub fn measure(run: &Run, large: &Large, table: &mut Table) -> Result<(), String
     table.add(&name, aim, " bytes a call", &once(file / calls), &more, &baseline);
     let content = journal_bytes(dir.journal().as_ref())?;
     // Old segments go by themselves: what counts is the records from the oldest one that is there.
-    let oldest = journal::segments(&dir.journal()).map_err(text)?.first().map_or(1, |(first, _)| *first);
+    let oldest = journal::segments(dir.journal()).map_err(text)?.first().map_or(1, |(first, _)| *first);
     let records = (position(&large.books)?.applied + 1 - oldest) as f64;
     let allocated = bytes_below(dir.journal().as_ref()) as f64;
     let more = format!("{:.1} GB on the disk", allocated / 1e9);

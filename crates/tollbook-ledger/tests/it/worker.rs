@@ -240,7 +240,7 @@ impl Job {
             std::thread::sleep(Duration::from_millis(40));
             is_last = done.load(Ordering::Relaxed);
             self.books.store.sync().unwrap();
-            let segments = journal::segments(&self.books.data.journal()).unwrap();
+            let segments = journal::segments(self.books.data.journal()).unwrap();
             for pair in segments.windows(2) {
                 let [(first, path), (next, _)] = pair else { continue };
                 self.books.ledger.flush().unwrap();
