@@ -124,7 +124,7 @@ fn what_events_share_hides_no_figures() {
         (r#"}"#, format!(r#","usage" : {figures}}}"#)),
         (r#","x_groq":{"id":"x"}}"#, format!(r#","x_groq":{{"usage":{figures}}}}}"#)),
     ];
-    for pad in 0..100 {
+    for pad in 0..200 {
         for (silent, telling) in &tails {
             let head = format!(r#"{{"id":"c","model":"m","pad":"{}","choices":[]"#, "x".repeat(pad));
             for (lead, kind, end) in
