@@ -44,12 +44,7 @@ impl Writer {
         if sealed::has_erasure(&self.connection, &erasure.id)? {
             return Ok(Accounts::new());
         }
-        // The rows shall know every entry that the store has, those of this batch too.
-        let applied = std::mem::replace(&mut self.meta.applied, through);
-        let rolled = self.roll(pending);
-        self.meta.applied = applied;
-        rolled?;
-        pending.is_urgent = true;
+        self.roll_all(through, pending)?;
         let accounts = self.accounts_of(erasure)?;
         for seq in self.entries_of(erasure, &accounts)? {
             self.erase_entry(seq, erasure, touched)?;

@@ -51,6 +51,17 @@ impl Writer {
         }
     }
 
+    /// Lets the rows know every entry that the store has, within the transaction of a batch that ends
+    /// at `through`, those of this batch too.
+    pub(crate) fn roll_all(&mut self, through: i64, pending: &mut Pending) -> Result<(), StoreError> {
+        let applied = std::mem::replace(&mut self.meta.applied, through);
+        let rolled = self.roll(pending);
+        self.meta.applied = applied;
+        rolled?;
+        pending.is_urgent = true;
+        Ok(())
+    }
+
     /// Writes the rows of what is pending, within a transaction.
     pub(crate) fn roll(&mut self, pending: &mut Pending) -> Result<(), StoreError> {
         let Pending { cells, .. } = std::mem::take(pending);

@@ -1,19 +1,22 @@
 //! What is done to the whole store now and then: making rollups anew, dropping old calls.
 
+use crate::calls::call;
 use crate::fault::Db;
 use crate::fold::day_span;
 use crate::identity::Index;
 use crate::meta::{zone_name, zone_of};
+use crate::pending::Pending;
 use crate::rollup::{Cell, Cells, Rollup, SHAPES, Unit, with_coarser};
-use crate::row::{RawRow, micros, row_columns, seq_value};
+use crate::row::{RawRow, micros, row_columns, seq_of, seq_value};
 use crate::sealed::joins_of;
 use crate::sweep::{STEP, ended};
-use crate::touched::{corrected, each_row};
+use crate::terms::{self, Kind};
+use crate::touched::{Touched, corrected, each_row};
 use crate::writer::Writer;
 use rusqlite::Connection;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use tollbook_store::{State, StoreError, Zone};
-use tollbook_types::{Seq, Timestamp};
+use tollbook_types::{Event, Seq, Timestamp};
 
 impl Writer {
     /// Makes all rollup rows anew that entries are left for. Returns how many there are.
@@ -105,6 +108,47 @@ impl Writer {
         Ok(gone)
     }
 
+    /// Drops every call of a source, within the transaction of a batch that ends at `through`. The
+    /// rows that they counted in are touched.
+    pub(crate) fn drop_source(
+        &mut self,
+        source: &str,
+        through: i64,
+        pending: &mut Pending,
+        touched: &mut Touched,
+    ) -> Result<(), StoreError> {
+        self.roll_all(through, pending)?;
+        for seq in self.entries_from(source)? {
+            let found = call(&self.connection, &mut self.shelves, seq)?;
+            let Some(found) = found else { continue };
+            let event = &found.entry.event;
+            touched.call(self, event, &found.corrected())?;
+            drop_what_belongs(&self.connection, seq, event, found.version() > 0)?;
+            let sql = "DELETE FROM entries WHERE seq = ?1";
+            self.connection.prepare_cached(sql).db()?.execute([seq_value(seq)?]).db()?;
+            self.meta.entries -= 1;
+        }
+        Ok(())
+    }
+
+    fn entries_from(&self, source: &str) -> Result<Vec<Seq>, StoreError> {
+        let all = terms::all::<Kind>(&self.connection)?;
+        let kinds: HashSet<i64> =
+            all.into_iter().filter(|(_, kind)| kind.call.source == source).map(|(id, _)| id).collect();
+        if kinds.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        let mut statement = self.connection.prepare("SELECT seq, kind FROM entries ORDER BY seq").db()?;
+        let mut rows = statement.query([]).db()?;
+        while let Some(row) = rows.next().db()? {
+            if kinds.contains(&row.get(1).db()?) {
+                found.push(seq_of(row.get(0).db()?)?);
+            }
+        }
+        Ok(found)
+    }
+
     /// Sums up, as they were billed, the days that are about to lose adjusted entries.
     fn keep_billed_days(&mut self, cutoff: i64) -> Result<(), StoreError> {
         let zone = zone_of(&self.meta.time_zone)?;
@@ -141,21 +185,31 @@ fn drop_entries(writer: &mut Writer, cutoff: i64) -> Result<u64, StoreError> {
     each_row(connection, i64::MIN, cutoff, |row| {
         gone += 1;
         let event = row.entry(connection, shelves)?.event;
-        let seq = seq_value(row.seq)?;
-        Index::Identities.drop(connection, &event.id, seq)?;
-        if let Some(response) = &event.provider_response_id {
-            Index::Responses.drop(connection, response, seq)?;
-        }
-        drop_joins(connection, row.seq)?;
-        connection.prepare_cached("DELETE FROM altered WHERE seq = ?1").db()?.execute([seq]).db()?;
-        if row.version > 0 {
-            let sql = "DELETE FROM adjustments WHERE entry = ?1";
-            connection.prepare_cached(sql).db()?.execute([seq]).db()?;
-        }
-        Ok(())
+        drop_what_belongs(connection, row.seq, &event, row.version > 0)
     })?;
     connection.prepare_cached("DELETE FROM entries WHERE at < ?1").db()?.execute([cutoff]).db()?;
     Ok(gone)
+}
+
+/// Drops everything of an entry but its row.
+fn drop_what_belongs(
+    connection: &Connection,
+    entry: Seq,
+    event: &Event,
+    is_adjusted: bool,
+) -> Result<(), StoreError> {
+    let seq = seq_value(entry)?;
+    Index::Identities.drop(connection, &event.id, seq)?;
+    if let Some(response) = &event.provider_response_id {
+        Index::Responses.drop(connection, response, seq)?;
+    }
+    drop_joins(connection, entry)?;
+    connection.prepare_cached("DELETE FROM altered WHERE seq = ?1").db()?.execute([seq]).db()?;
+    if is_adjusted {
+        let sql = "DELETE FROM adjustments WHERE entry = ?1";
+        connection.prepare_cached(sql).db()?.execute([seq]).db()?;
+    }
+    Ok(())
 }
 
 fn drop_joins(connection: &Connection, entry: Seq) -> Result<(), StoreError> {

@@ -135,6 +135,9 @@ impl Writer {
                         let gone = writer.erase(*seq, erasure, through, &mut pending, &mut touched)?;
                         erased.extend(gone);
                     }
+                    [Op::Drop { source, .. }] => {
+                        writer.drop_source(source, through, &mut pending, &mut touched)?;
+                    }
                     others => others.iter().try_for_each(|op| writer.apply(op, &mut touched))?,
                 }
             }
@@ -151,9 +154,11 @@ impl Writer {
 
     fn check_position(&self, op: &Op, through: Seq) -> Result<(), StoreError> {
         let seq = match op {
-            Op::Entry { seq, .. } | Op::Adjust { seq, .. } | Op::Open { seq, .. } | Op::Erase { seq, .. } => {
-                *seq
-            }
+            Op::Entry { seq, .. }
+            | Op::Adjust { seq, .. }
+            | Op::Open { seq, .. }
+            | Op::Erase { seq, .. }
+            | Op::Drop { seq, .. } => *seq,
             Op::Join(join) => join.seq,
             Op::Control(control) => control.seq,
             Op::Gap(gap) => gap.seq,
@@ -169,8 +174,8 @@ impl Writer {
     /// Applies anything but an entry.
     fn apply(&mut self, op: &Op, touched: &mut Touched) -> Result<(), StoreError> {
         match op {
-            // By `enter`, in runs, and by `erase`.
-            Op::Entry { .. } | Op::Erase { .. } => Ok(()),
+            // By `enter`, in runs, by `erase` and by `drop_source`.
+            Op::Entry { .. } | Op::Erase { .. } | Op::Drop { .. } => Ok(()),
             Op::Join(join) => {
                 if with_row(&self.connection, seq_value(join.entry)?, |_| Ok(()))?.is_none() {
                     return Err(no_entry(join.entry));

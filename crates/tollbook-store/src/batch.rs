@@ -60,6 +60,14 @@ pub enum Op {
         /// Whose calls, and what they become.
         erasure: Arc<Erasure>,
     },
+    /// Drops every call that came in from a source before this, with its adjustments and
+    /// identities, out of the rollups too. What a purge left to the rollups alone stays there.
+    Drop {
+        /// The position of its record.
+        seq: Seq,
+        /// The source.
+        source: String,
+    },
 }
 
 /// See [`Op::Join`].

@@ -28,7 +28,7 @@ pub use sums::{
     splits_add_up,
 };
 pub use upkeep::{
-    audit_and_rebuild, backup, controls, extent, gaps_and_seals, purge, range_sums_and_digests, reopening,
+    audit_and_rebuild, backup, controls, dropping, extent, gaps_and_seals, purge, range_sums_and_digests, reopening,
     versions,
 };
 pub use workload::{MODELS, Made, Workload};
@@ -66,7 +66,7 @@ macro_rules! conformance {
             round_trip adjustments_and_views pages_of_calls
             every_dimension every_interval days_of_every_zone filters legs splits_add_up order_of_rows
             nothing_is_no_row stats_by_hand stats_by_sessions stats_of_the_dearest
-            controls gaps_and_seals range_sums_and_digests audit_and_rebuild purge extent reopening backup versions
+            controls gaps_and_seals range_sums_and_digests audit_and_rebuild purge dropping extent reopening backup versions
             erasing erased_ids stripping
             random_workloads huge_costs readers_see_whole_batches
         }

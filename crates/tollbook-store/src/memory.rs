@@ -127,6 +127,11 @@ impl Books {
                 self.erase(*seq, erasure);
                 Ok(())
             }
+            Op::Drop { source, .. } => {
+                self.calls.retain(|_, call| call.entry.event.source != *source);
+                self.forget_dropped();
+                Ok(())
+            }
         }
     }
 
@@ -260,10 +265,15 @@ impl Books {
         let before = self.calls.len();
         self.purged.extend(self.calls.values().filter(|call| gone(call)).cloned());
         self.calls.retain(|_, call| !gone(call));
-        self.identities.retain(|_, known| self.calls.contains_key(&known.entry));
-        self.altered.retain(|seq, _| self.calls.contains_key(seq));
+        self.forget_dropped();
         self.cutoff = self.cutoff.max(Some(cutoff));
         (before - self.calls.len()) as u64
+    }
+
+    /// Forgets what belonged to calls that are gone.
+    fn forget_dropped(&mut self) {
+        self.identities.retain(|_, known| self.calls.contains_key(&known.entry));
+        self.altered.retain(|seq, _| self.calls.contains_key(seq));
     }
 
     fn in_range(&self, range: TimeRange) -> impl Iterator<Item = &Arc<StoredCall>> {
@@ -283,9 +293,11 @@ impl Books {
 /// The position of the record that an operation comes from, if it is the record of one.
 fn op_seq(op: &Op) -> Option<Seq> {
     match op {
-        Op::Entry { seq, .. } | Op::Adjust { seq, .. } | Op::Open { seq, .. } | Op::Erase { seq, .. } => {
-            Some(*seq)
-        }
+        Op::Entry { seq, .. }
+        | Op::Adjust { seq, .. }
+        | Op::Open { seq, .. }
+        | Op::Erase { seq, .. }
+        | Op::Drop { seq, .. } => Some(*seq),
         Op::Join(join) => Some(join.seq),
         Op::Control(control) => Some(control.seq),
         Op::Gap(gap) => Some(gap.seq),

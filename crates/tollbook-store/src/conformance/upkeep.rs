@@ -6,9 +6,9 @@ use super::workload::Workload;
 use super::{Backend, Must, append, entered, fresh};
 use crate::batch::{Control, Gap, Op, Seal};
 use crate::memory::MemoryStore;
-use crate::query::{Dimension, Interval, UsageQuery, View, Zone};
+use crate::query::{Dimension, Filter, Interval, UsageQuery, View, Zone};
 use crate::store::{ControlStore, EventStore, RangeSum, Store};
-use tollbook_types::{Seq, TimeRange, Timestamp};
+use tollbook_types::{Entry, Seq, TimeRange, Timestamp};
 
 fn told(store: &dyn Store, reference: &MemoryStore, work: &mut Workload, batches: usize) {
     for _ in 0..batches {
@@ -174,6 +174,48 @@ pub fn audit_and_rebuild(backend: &dyn Backend) {
     append(&*store, seq, vec![Op::Entry { seq, digest: tollbook_types::Digest::of(b"other"), entry: other }]);
     let problems = store.audit().must().problems;
     assert!(problems.len() == 1 && problems[0].contains(&seq.to_string()), "{problems:?}");
+}
+
+/// All calls of a source go, those of the same batch too, and everything that they counted in is as
+/// if they had never been told; calls of other sources that joined them go with them.
+pub fn dropping(backend: &dyn Backend) {
+    let (store, reference) = (fresh(backend), MemoryStore::default());
+    let mut work = Workload::new(39);
+    told(&*store, &reference, &mut work, 12);
+    for (round, source) in ["api", "nowhere", "gateway", "api"].into_iter().enumerate() {
+        let filters = vec![Filter::is(Dimension::Source, source)];
+        let of_source = UsageQuery { filters, ..everything() };
+        let before = store.usage(&everything()).must().total.calls;
+        let theirs = store.usage(&of_source).must().total.calls;
+        assert_eq!(theirs > 40, source != "nowhere", "{source} {theirs}");
+        let mut entry = work.entry();
+        entry.event.source = source.to_owned();
+        let mut batch = work.batch_of(entry);
+        batch.through += 1;
+        batch.ops.push(Op::Drop { seq: batch.through, source: source.to_owned() });
+        work.skip(1);
+        for store in [&*store as &dyn Store, &reference] {
+            store.append(&batch).must();
+        }
+        assert_eq!(store.usage(&of_source).must().total.calls, 0, "{source}");
+        assert_eq!(store.usage(&everything()).must().total.calls, before - theirs, "{source}");
+        assert_alike(&*store, &reference, round as u64, 60);
+        let all = (0, u64::MAX >> 1);
+        assert_eq!(store.digests(all.0, all.1).must(), reference.digests(all.0, all.1).must());
+        assert_eq!(store.range_sum(all.0, all.1).must(), reference.range_sum(all.0, all.1).must());
+        assert_eq!(store.audit().must().problems, Vec::<String>::new(), "{source}");
+        for made in work.made().iter().filter(|made| made.entry.event.source == source) {
+            assert_eq!(store.call(made.seq).must(), None);
+        }
+        // A part of what is told later corrects calls that are gone; nothing of that is told here.
+        let fresh_ones: Vec<Entry> = (0..60).map(|_| work.entry()).collect();
+        for entry in fresh_ones {
+            let batch = work.batch_of(entry);
+            store.append(&batch).must();
+            reference.append(&batch).must();
+        }
+    }
+    assert_alike(&*store, &reference, 9, 60);
 }
 
 /// A purge drops the calls before its cut-off with all that is known of them; sums over whole days
