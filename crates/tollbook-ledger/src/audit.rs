@@ -7,6 +7,7 @@
 //! no erasure has to change the log.
 
 use crate::error::LedgerError;
+use crate::journal::record::SealBody;
 use crate::keys::new_id;
 use crate::ledger::Ledger;
 use crate::members::ID_START as MEMBER_START;
@@ -231,13 +232,24 @@ impl Ledger {
         act: Act,
         documents: Vec<(String, Option<String>)>,
     ) -> Result<(), LedgerError> {
+        self.write_sealed(by, act, documents, Vec::new())
+    }
+
+    /// As [`Ledger::write_documents`], with seals in the same append.
+    pub(crate) fn write_sealed(
+        &self,
+        by: &By,
+        act: Act,
+        documents: Vec<(String, Option<String>)>,
+        seals: Vec<SealBody>,
+    ) -> Result<(), LedgerError> {
         let at = self.shared().clock.now();
         let record = AuditRecord { id: new_id(ID_START, at)?, at, by: by.clone(), act };
         let body = serde_json::to_string(&record).map_err(|error| LedgerError::Invalid(error.to_string()))?;
         let name = name(&record.id);
         let mut all = vec![(name.clone(), Some(body))];
         all.extend(documents);
-        self.control_all(all)?;
+        self.control_all(all, seals)?;
         // It has no second version: that this one is there need not be remembered.
         self.shared().lock().controls.remove(&name);
         Ok(())

@@ -5,6 +5,7 @@
 //! why not. Seals are compared with the store for the ranges whose segments have gone. The store
 //! compares its own rows, records and rollups.
 
+use crate::demo;
 use crate::dir::DataDir;
 use crate::erase::{Kept, erased_entry, erased_open};
 use crate::error::LedgerError;
@@ -55,7 +56,8 @@ pub fn verify(dir: &DataDir, store: &dyn Store) -> Result<Verification, LedgerEr
     let mut problems = Problems(audit.problems);
 
     let erasures = compare_erasures(dir, store, &position.ledger_id, &mut problems)?;
-    let mut comparison = Comparison::new(store, position.applied, position.cutoff, erasures);
+    let demo_since = demo::since(store)?;
+    let mut comparison = Comparison::new(store, position.applied, position.cutoff, demo_since, erasures);
     let survey = journal::read(&dir.journal(), |line| comparison.record(line, &mut problems))?;
     comparison.finish(&survey, &mut problems)?;
     found.records = comparison.records;
@@ -91,6 +93,8 @@ struct Comparison<'a> {
     store: &'a dyn Store,
     applied: Seq,
     cutoff: Option<Timestamp>,
+    /// Demo calls before this were taken out.
+    demo_since: Seq,
     /// What the store has up to `window_end` and the journal has not shown yet.
     digests: BTreeMap<Seq, Digest>,
     /// Entries among them that hold less than their records say.
@@ -109,12 +113,14 @@ impl<'a> Comparison<'a> {
         store: &'a dyn Store,
         applied: Seq,
         cutoff: Option<Timestamp>,
+        demo_since: Seq,
         erasures: Erasures,
     ) -> Comparison<'a> {
         Comparison {
             store,
             applied,
             cutoff,
+            demo_since,
             digests: BTreeMap::new(),
             altered: HashSet::new(),
             erasures,
@@ -163,6 +169,8 @@ impl<'a> Comparison<'a> {
             return Ok(());
         };
         match body {
+            // The demo that it was of has been taken out.
+            Body::Event(entry) if entry.event.is_demo() && line.seq < self.demo_since => {}
             Body::Event(entry) if self.cutoff.is_some_and(|cutoff| entry.event.occurred_at < cutoff) => {}
             Body::Event(entry) => {
                 let erased = erased_entry(&self.erasures, &entry);

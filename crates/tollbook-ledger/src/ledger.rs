@@ -6,7 +6,7 @@ use crate::durable::{self, Durable};
 use crate::erase;
 use crate::error::LedgerError;
 use crate::feed::Follower;
-use crate::journal::record::{ControlBody, GapBody, Kind};
+use crate::journal::record::{ControlBody, GapBody, Kind, SealBody};
 use crate::journal::{self, Journal, Survey};
 use crate::keys::Keys;
 use crate::members::People;
@@ -310,18 +310,23 @@ impl Ledger {
 
     /// Writes a new version of a document (`None` deletes it) and waits. Returns the version.
     pub fn control(&self, key: &str, body: Option<String>) -> Result<u32, LedgerError> {
-        self.control_all(vec![(key.to_owned(), body)])?;
+        self.control_all(vec![(key.to_owned(), body)], Vec::new())?;
         Ok(self.shared.store.control(key)?.map_or(0, |found| found.version))
     }
 
-    /// Writes new versions of different documents in one append, in this order, and waits.
-    pub(crate) fn control_all(&self, documents: Vec<(String, Option<String>)>) -> Result<(), LedgerError> {
+    /// Writes new versions of different documents and then seals in one append, in this order, and
+    /// waits.
+    pub(crate) fn control_all(
+        &self,
+        documents: Vec<(String, Option<String>)>,
+        seals: Vec<SealBody>,
+    ) -> Result<(), LedgerError> {
         self.shared.refuse_if_failed()?;
         let stored = |key: &str| -> Result<u32, LedgerError> {
             Ok(self.shared.store.control(key)?.map_or(0, |found| found.version))
         };
         let stored: Vec<u32> = documents.iter().map(|(key, _)| stored(key)).collect::<Result<_, _>>()?;
-        let (ticket, answer) = ticket(documents.len());
+        let (ticket, answer) = ticket(documents.len() + seals.len());
         {
             let mut state = self.wait_for_room()?;
             let now = self.shared.clock.now();
@@ -332,6 +337,9 @@ impl Ledger {
                 versions.push((key.clone(), version));
                 let control = ControlBody { key, version, body, at: now };
                 drafts.json(Kind::Control, &control, RecordBody::Control(control.clone()), Vec::new())?;
+            }
+            for seal in seals {
+                drafts.json(Kind::Seal, &seal, RecordBody::Seal(seal.clone()), Vec::new())?;
             }
             self.append_locked(&mut state, drafts, Some((&ticket, 0)), now)?;
             state.controls.extend(versions);

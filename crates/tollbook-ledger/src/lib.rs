@@ -12,6 +12,7 @@ pub mod budgets;
 mod check;
 mod cipher;
 mod correct;
+mod demo;
 mod dir;
 mod durable;
 mod erase;
@@ -35,6 +36,7 @@ pub use audit::{Act, Actor, ActorKind, AuditPage, AuditQuery, AuditRecord, By, T
 pub use check::{Verification, verify};
 pub use cipher::{DataKey, SECRET_CHARS_MIN, Secret};
 pub use correct::{Backfill, Difference, Rerate, Settlement};
+pub use demo::Demo;
 pub use dir::{DataDir, DirLock};
 pub use durable::Durable;
 pub use erase::{Erased, ErasureOrder};

@@ -1,6 +1,7 @@
 //! What each record of the journal means, decided in journal order: entry, duplicate, conflict,
 //! joined, stale. Replay decides the same, since it sees the same records over the same store.
 
+use crate::demo;
 use crate::error::LedgerError;
 use crate::journal::record::{Body, ControlBody, GapBody, SealBody};
 use std::borrow::Cow;
@@ -8,7 +9,9 @@ use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tollbook_store::{Control, Gap, IdentityRef, Join, Op, ResponseRef, Seal, State, Store, StoredCall};
-use tollbook_types::{Adjustment, Content, Digest, Entry, Erasure, Event, Identity, OpenCall, Seq, limits};
+use tollbook_types::{
+    Adjustment, Content, DEMO_SOURCE, Digest, Entry, Erasure, Event, Identity, OpenCall, Seq, limits,
+};
 
 /// A record on its way from the journal into the store.
 #[derive(Clone, Debug)]
@@ -178,6 +181,8 @@ struct Resolver<'a> {
     closed: Vec<Box<[u8]>>,
     /// Calls that this group lets go and does not end.
     opened: HashMap<IdentityRef<'a>, (Seq, &'a Arc<OpenCall>)>,
+    /// Demo calls before this are taken out by this group.
+    demo_gone: Option<Seq>,
 }
 
 impl<'a> Resolver<'a> {
@@ -219,6 +224,7 @@ impl<'a> Resolver<'a> {
             open,
             closed: Vec::new(),
             opened: HashMap::new(),
+            demo_gone: None,
         };
         let known = identities.iter().zip(store.find(&identities)?);
         let known = known.filter_map(|(identity, known)| known.map(|k| (*identity, (k.entry, k.content))));
@@ -358,7 +364,12 @@ impl<'a> Resolver<'a> {
         }
         self.controls.insert(control.key.clone(), control.version);
         let ControlBody { key, version, body, at } = control.clone();
+        let takes_demo = demo::takes_out(&key, body.as_deref());
         self.ops.push(Op::Control(Control { seq, key, version, body, at }));
+        if takes_demo {
+            self.ops.push(Op::Drop { seq, source: DEMO_SOURCE.to_owned() });
+            self.demo_gone = Some(seq);
+        }
         Ok(Outcome::Applied { seq })
     }
 
@@ -382,7 +393,8 @@ impl<'a> Resolver<'a> {
             };
             self.calls.extend(call.map(|call| (seq, call)));
         }
-        Ok(self.calls.get(&seq))
+        let is_gone = |call: &&StoredCall| call.entry.event.is_demo() && self.demo_gone > Some(seq);
+        Ok(self.calls.get(&seq).filter(|call| !is_gone(call)))
     }
 }
 

@@ -91,18 +91,7 @@ impl Ledger {
     pub(crate) fn drop_before(&self, cutoff: Timestamp) -> Result<Purged, LedgerError> {
         let store = &self.shared().store;
         self.flush()?;
-        let seals: Vec<Seal> = seals_in_force(store.as_ref())?;
-        for seal in &seals {
-            let sum = store.range_sum(seal.first, seal.last)?;
-            if (sum.entries, sum.cost_picos, sum.digest_sum)
-                != (seal.entries, seal.cost_picos, seal.digest_sum)
-            {
-                return Err(LedgerError::Invalid(format!(
-                    "records {} to {} do not agree with their seal; nothing was dropped; run `tollbook verify`",
-                    seal.first, seal.last
-                )));
-            }
-        }
+        let seals = checked_seals(store.as_ref())?;
         // From here on nothing comes in that the purge would have to see.
         self.shared().cutoff_micros.fetch_max(cutoff.as_microsecond(), Ordering::AcqRel);
         self.flush()?;
@@ -118,6 +107,22 @@ impl Ledger {
     }
 }
 
+/// The seals in force, each of which the store agrees with. They are checked before anything is
+/// dropped from their ranges.
+pub(crate) fn checked_seals(store: &dyn Store) -> Result<Vec<Seal>, LedgerError> {
+    let seals = seals_in_force(store)?;
+    for seal in &seals {
+        let sum = store.range_sum(seal.first, seal.last)?;
+        if (sum.entries, sum.cost_picos, sum.digest_sum) != (seal.entries, seal.cost_picos, seal.digest_sum) {
+            return Err(LedgerError::Invalid(format!(
+                "records {} to {} do not agree with their seal; nothing was dropped; run `tollbook verify`",
+                seal.first, seal.last
+            )));
+        }
+    }
+    Ok(seals)
+}
+
 /// The latest seal of each range, in order: a purge seals anew what it leaves.
 pub(crate) fn seals_in_force(store: &dyn Store) -> Result<Vec<Seal>, LedgerError> {
     let mut latest: BTreeMap<(Seq, Seq), Seal> = BTreeMap::new();
@@ -127,7 +132,7 @@ pub(crate) fn seals_in_force(store: &dyn Store) -> Result<Vec<Seal>, LedgerError
     Ok(latest.into_values().collect())
 }
 
-fn seal_body(first: Seq, last: Seq, sum: &RangeSum) -> SealBody {
+pub(crate) fn seal_body(first: Seq, last: Seq, sum: &RangeSum) -> SealBody {
     SealBody {
         first,
         last,

@@ -28,8 +28,8 @@ pub use sums::{
     splits_add_up,
 };
 pub use upkeep::{
-    audit_and_rebuild, backup, controls, dropping, extent, gaps_and_seals, purge, range_sums_and_digests, reopening,
-    versions,
+    audit_and_rebuild, backup, controls, dropping, extent, gaps_and_seals, purge, range_sums_and_digests,
+    reopening, versions,
 };
 pub use workload::{MODELS, Made, Workload};
 pub use writing::{identities_and_joins, open_calls, positions, refusals, response_keys};

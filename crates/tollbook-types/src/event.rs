@@ -145,6 +145,10 @@ fn framed(parts: &[Option<&str>]) -> Vec<u8> {
     bytes
 }
 
+/// The source of demonstration calls. Nobody but the ledger's demo tells any; no budget and no metric
+/// counts them.
+pub const DEMO_SOURCE: &str = "demo";
+
 /// What we are told of one call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -242,6 +246,11 @@ impl Event {
             provider: self.provider.clone(),
             response_id: self.provider_response_id.clone()?,
         })
+    }
+
+    /// Whether it is a demonstration, which never happened.
+    pub fn is_demo(&self) -> bool {
+        self.source == DEMO_SOURCE
     }
 
     /// Whether the call counts as an error in reports.

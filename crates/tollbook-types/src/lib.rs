@@ -32,7 +32,9 @@ pub use digest::Digest;
 pub use dimension::Dimension;
 pub use entry::{Adjustment, CostBasis, Entry, LegRating, OpenCall, Rating, Seq};
 pub use erasure::{Eraser, Erasure, Erasures, json_mentions};
-pub use event::{CacheHit, Conditions, Content, Event, FreeReason, Identity, ResponseKey, Status};
+pub use event::{
+    CacheHit, Conditions, Content, DEMO_SOURCE, Event, FreeReason, Identity, ResponseKey, Status,
+};
 pub use key::{KEY_START, Key, Role};
 pub use member::{Link, Member};
 pub use meter::{Meter, Side};

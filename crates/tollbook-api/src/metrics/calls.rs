@@ -112,6 +112,9 @@ impl Reader for Calls {
         let mut counted = self.lock();
         for change in changes {
             match change {
+                // What never happened is in no rate.
+                Change::Entry { entry, .. } if entry.event.is_demo() => {}
+                Change::Adjustment { call, .. } if call.entry.event.is_demo() => {}
                 Change::Entry { entry, .. } => counted.entry(entry),
                 Change::Adjustment { seq, call, version } => counted.adjustment(*seq, call, *version),
             }

@@ -38,7 +38,9 @@ impl Reader for Seeds {
     fn changed(&self, changes: &[Change]) {
         let mut agents = self.lock();
         for change in changes {
-            if let Change::Entry { entry, .. } = change {
+            if let Change::Entry { entry, .. } = change
+                && !entry.event.is_demo()
+            {
                 count(&mut agents, entry);
             }
         }

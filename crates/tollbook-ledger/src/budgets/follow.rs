@@ -13,6 +13,8 @@ impl Budgets {
         }
         for op in &batch.ops {
             match op {
+                // Never happened, so it spends nothing.
+                Op::Entry { entry, .. } if entry.event.is_demo() => {}
                 Op::Entry { seq, entry, .. } => {
                     let event = &entry.event;
                     let state = State::of_entry(entry);
@@ -24,6 +26,9 @@ impl Budgets {
                 Op::Adjust { seq, adjustment, .. } => {
                     let Some(call) = store.call(adjustment.entry)? else { continue };
                     let event = &call.entry.event;
+                    if event.is_demo() {
+                        continue;
+                    }
                     let before = before(&call, adjustment.version);
                     self.book(Told { seq: *seq, event, state: &before, sign: -1, hold: None }, now);
                     let after = State::of_adjustment(adjustment);
@@ -31,7 +36,7 @@ impl Budgets {
                 }
                 // Whose calls they were has changed: all is counted anew.
                 Op::Erase { .. } => self.lose_track(),
-                Op::Open { .. } | Op::Control(_) | Op::Gap(_) | Op::Seal(_) => {}
+                Op::Open { .. } | Op::Control(_) | Op::Gap(_) | Op::Seal(_) | Op::Drop { .. } => {}
             }
         }
         Ok(())
