@@ -14,6 +14,7 @@ mod calls;
 mod cloudevents;
 mod code;
 mod dashboard;
+pub mod demo;
 mod doc;
 mod etag;
 mod events;

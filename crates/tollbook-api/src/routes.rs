@@ -7,8 +7,8 @@ use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::{
-    admit, audit, budgets, calls, dashboard, events, export, keys, limits, live, members, metrics, openapi,
-    otlp, prices, privacy, probes, seeds, session, stats, usage,
+    admit, audit, budgets, calls, dashboard, demo, events, export, keys, limits, live, members, metrics,
+    openapi, otlp, prices, privacy, probes, seeds, session, stats, usage,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -59,6 +59,7 @@ fn all() -> Vec<Route> {
         keys::routes,
         prices::routes,
         privacy::routes,
+        demo::routes,
         members::routes,
         session::routes,
         audit::routes,

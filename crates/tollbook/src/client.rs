@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The running server.
+#[derive(Clone)]
 pub struct Client {
     told: Told,
     patience: Duration,

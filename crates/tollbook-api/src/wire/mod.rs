@@ -7,6 +7,7 @@
 mod audit;
 mod budget;
 mod call;
+mod demo;
 mod explain;
 mod key;
 mod member;
@@ -19,6 +20,7 @@ mod stats;
 pub use audit::AuditView;
 pub use budget::{BudgetView, LimitView, NewBudgetView, StandingView};
 pub use call::CallView;
+pub use demo::{DemoView, RemovedView};
 pub use explain::{Check, Explanation, LegView, explain};
 pub use key::{KeyView, NewKeyView};
 pub use member::{LinkView, MemberView, NewMemberView, SessionView, SignInView};

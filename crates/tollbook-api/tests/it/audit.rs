@@ -121,6 +121,8 @@ const ACTS: &[(&str, &str, &str, &str)] = &[
         "budget.raise",
     ),
     ("DELETE", "/api/v1/budgets/{id}", "", "budget.remove"),
+    ("PUT", "/api/v1/demo", "", "demo.add"),
+    ("DELETE", "/api/v1/demo", "", "demo.remove"),
     ("POST", "/api/v1/erasures", r#"{"user":"canary","reason":"asked"}"#, "person.erase"),
     (
         "POST",

@@ -6,6 +6,7 @@ mod budgets;
 mod cloudevents;
 mod contract;
 mod dashboard;
+mod demo;
 mod document;
 mod events;
 mod exports;

@@ -3,8 +3,8 @@
 use crate::rig::{Rig, bound, event, request};
 use crate::session::Signed;
 use crate::{
-    audit, budgets, dashboard, document, events, exports, keys, live, otlp, prices, privacy, probes, queries,
-    seeds, session,
+    audit, budgets, dashboard, demo, document, events, exports, keys, live, otlp, prices, privacy, probes,
+    queries, seeds, session,
 };
 use axum::body::Body;
 use http::Method;
@@ -19,6 +19,7 @@ fn rows() -> Vec<Row> {
     [
         budgets::ROWS,
         dashboard::ROWS,
+        demo::ROWS,
         events::ROWS,
         otlp::ROWS,
         queries::ROWS,

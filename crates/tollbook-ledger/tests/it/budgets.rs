@@ -1,12 +1,12 @@
 //! Budgets follow the books: what is spent is what is recorded, whatever way it came there.
 
-use crate::rig::{Rig, event, sign};
+use crate::rig::{Rig, event, sign, with};
 use std::sync::Arc;
 use tollbook_budget::{BudgetForm, Denied, Reason};
 use tollbook_ledger::budgets::{Asked, BudgetError, Defined, Let};
 use tollbook_ledger::{Act, By, Ledger, Outcome, Settlement};
 use tollbook_store::Zone;
-use tollbook_types::{Attribution, Clock, Conditions, Event, Evidence, Money, OpenCall};
+use tollbook_types::{Attribution, Clock, Conditions, DEMO_SOURCE, Event, Evidence, Money, OpenCall};
 
 fn utc() -> (String, Zone) {
     ("UTC".to_owned(), Zone::UTC)
@@ -255,4 +255,24 @@ fn under_load_budgets_and_books_agree() {
     assert_eq!(spent[0], i128::from(calls), "the budget that was made in the middle counts each call once");
     assert_eq!(ledger.holds(), 0);
     assert_eq!(rig.verify(), [""; 0]);
+}
+
+#[test]
+fn a_demo_spends_of_no_budget() {
+    let rig = Rig::new();
+    let ledger = rig.open();
+    let followed = create(&ledger, STRICT);
+    let demo = with(gateway_event(&rig, "d1", 100_000), |event| {
+        (event.source, event.provider_response_id) = (DEMO_SOURCE.to_owned(), None);
+    });
+    ledger.submit(vec![gateway_event(&rig, "e1", 50_000)]).unwrap();
+    assert_eq!(ledger.add_demo(&By::local(), |_| Ok(vec![demo])).unwrap(), 1);
+    assert_eq!(stands(&ledger, &followed.id), "0.1/0/0");
+    // One that begins to count while the demo is there, by sums and by calls.
+    for window in [r#""window":"total""#, r#""window":"rolling","minutes":90"#, r#""window":"day""#] {
+        let counted = create(&ledger, &format!(r#""limit_usd":"1","match":{{"user":"ann"}},{window}"#));
+        assert_eq!(stands(&ledger, &counted.id), "0.1/0/0", "{window}");
+    }
+    ledger.remove_demo(&By::local()).unwrap();
+    assert_eq!(stands(&ledger, &followed.id), "0.1/0/0");
 }

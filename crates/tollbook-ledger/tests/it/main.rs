@@ -4,6 +4,7 @@
 mod books;
 mod budgets;
 mod corrections;
+mod demo;
 mod disk;
 mod durable;
 mod erasing;

@@ -92,6 +92,8 @@ pub enum Command {
     Held(HeldArgs),
     /// Take a person out of the books: calls stand under a pseudonym then, sums stay
     Erase(EraseArgs),
+    /// Put 90 days of calls that never happened into the books, to look around in; --remove takes them out
+    Demo(DemoArgs),
     /// Check the set-up and say what to do
     Doctor,
     /// Make keys, list them, end them
@@ -325,6 +327,13 @@ pub struct RetainArgs {
     /// Keep raw usage and metadata of so many days, today included [default: [retention] raw_days]
     #[arg(long, value_name = "N")]
     pub raw_days: Option<u32>,
+}
+
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Take them out again; all others stay
+    #[arg(long)]
+    pub remove: bool,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

@@ -8,6 +8,7 @@ mod call;
 mod calls;
 pub mod completions;
 pub mod config;
+mod demo;
 mod doctor;
 mod explain;
 mod export;
@@ -60,6 +61,7 @@ pub fn run(command: &Command, config: &Config, out: &mut Out) -> Result<Exit, Fa
         Command::Erase(args) => person::erase(args, config, out),
         Command::Member(command) => member::run(command, config, out),
         Command::Audit(args) => audit::run(args, config, out),
+        Command::Demo(args) => demo::run(args, config, out),
         Command::Doctor => doctor::run(config, out),
         // Answered before the configuration is read.
         Command::Config(_) | Command::Completions { .. } => Ok(Exit::Ok),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub const FILE: &str = "server.json";
 
 /// What it says. The token is an admin key that is valid while the server runs.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Told {
     /// The server's own address, `http://127.0.0.1:4680`.
     pub url: String,

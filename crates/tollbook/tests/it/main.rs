@@ -8,6 +8,7 @@ mod books;
 mod budgets;
 mod configuration;
 mod crash;
+mod demo;
 mod differential;
 mod encryption;
 mod exports;
