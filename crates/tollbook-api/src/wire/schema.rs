@@ -195,7 +195,7 @@ pub struct CostLine {
     pub rounded: Option<bool>,
 }
 
-/// Sums of calls. An amount is of the calls that have a price.
+/// Sums of calls. An amount is of the calls that have a price; tokens of a kind that no call had are absent.
 #[derive(ToSchema)]
 pub struct Measures {
     pub calls: u64,
@@ -203,6 +203,22 @@ pub struct Measures {
     pub input_tokens: u64,
     pub output_tokens: u64,
     pub total_tokens: u64,
+    pub cache_read_tokens: Option<u64>,
+    pub cache_write_tokens: Option<u64>,
+    pub cache_write_5m_tokens: Option<u64>,
+    pub cache_write_1h_tokens: Option<u64>,
+    pub reasoning_tokens: Option<u64>,
+    pub input_audio_tokens: Option<u64>,
+    pub input_image_tokens: Option<u64>,
+    pub input_video_tokens: Option<u64>,
+    pub input_tool_tokens: Option<u64>,
+    pub cache_read_audio_tokens: Option<u64>,
+    pub cache_read_image_tokens: Option<u64>,
+    pub cache_read_video_tokens: Option<u64>,
+    pub output_audio_tokens: Option<u64>,
+    pub output_image_tokens: Option<u64>,
+    pub output_video_tokens: Option<u64>,
+    pub citation_tokens: Option<u64>,
     pub meters: Meters,
     pub cost_usd: Usd,
     pub input_cost_usd: Usd,

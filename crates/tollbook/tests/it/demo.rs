@@ -17,6 +17,7 @@ fn check(place: &Place) {
     let demo = place.json(&["demo"]);
     let of_demo = place.json(&["usage", "--all", "-f", "source=demo"]);
     assert_eq!(of_demo["total"]["calls"], demo["calls"]);
+    assert_eq!(of_demo["total"]["unpriced_calls"], 0, "{}", of_demo["total"]);
     // What it prints about the spike can be typed as it stands.
     let hint = told.out.lines().find_map(|line| line.split_once("tollbook ")).unwrap().1;
     let mut words: Vec<&str> = hint.split(' ').collect();
