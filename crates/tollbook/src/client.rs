@@ -34,6 +34,11 @@ impl Client {
         Client { patience, ..self }
     }
 
+    /// Host and port, and a key, for a web socket; `None` where the server speaks TLS.
+    pub fn live(&self) -> Option<(&str, &str)> {
+        Some((self.told.url.strip_prefix("http://")?, &self.told.token))
+    }
+
     /// The server's own address.
     pub fn url(&self) -> &str {
         &self.told.url
@@ -98,7 +103,7 @@ pub fn encoded(text: &str) -> String {
 fn exchange(address: &str, request: &[u8], patience: Duration) -> std::io::Result<Vec<u8>> {
     let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
     for address in address.to_socket_addrs()? {
-        let mut stream = match TcpStream::connect_timeout(&address, PATIENCE) {
+        let mut stream = match TcpStream::connect_timeout(&address, patience.min(PATIENCE)) {
             Ok(stream) => stream,
             Err(error) => {
                 last = error;

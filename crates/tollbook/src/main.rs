@@ -16,6 +16,7 @@ mod prices;
 mod quantities;
 mod select;
 mod serve;
+mod source;
 
 use clap::Parser;
 use cli::Cli;
@@ -46,10 +47,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, out: &mut Out) -> Result<Exit, Failure> {
-    // These two work whatever the configuration is.
+    // These work whatever the configuration is.
     match &cli.command {
         cli::Command::Completions { shell } => return commands::completions::run(*shell, out),
         cli::Command::Config(command) => return commands::config::run(*command, &cli.global, out),
+        cli::Command::Statusline(args) => return commands::statusline::run(args, &cli.global, out),
         _ => {}
     }
     let config = Config::load(&cli.global)?;

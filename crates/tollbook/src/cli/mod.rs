@@ -94,6 +94,10 @@ pub enum Command {
     Erase(EraseArgs),
     /// Put 90 days of calls that never happened into the books, to look around in; --remove takes them out
     Demo(DemoArgs),
+    /// Watch what is spent, on what and by whom, in the terminal
+    Top,
+    /// One line for a prompt: today's spend, the session's cost, the tightest budget
+    Statusline(StatuslineArgs),
     /// Check the set-up and say what to do
     Doctor,
     /// Make keys, list them, end them
@@ -327,6 +331,14 @@ pub struct RetainArgs {
     /// Keep raw usage and metadata of so many days, today included [default: [retention] raw_days]
     #[arg(long, value_name = "N")]
     pub raw_days: Option<u32>,
+}
+
+#[derive(Args, Debug)]
+pub struct StatuslineArgs {
+    /// Parts between |, with {today} {session} {budget} {left} {rate} {resets} {model}; a part without its
+    /// figure is left out
+    #[arg(long, value_name = "TEXT", default_value = crate::commands::statusline::USUAL)]
+    pub format: String,
 }
 
 #[derive(Args, Debug)]

@@ -26,6 +26,8 @@ mod restore;
 mod retain;
 mod settle;
 mod stats;
+pub mod statusline;
+mod top;
 mod usage;
 mod verify;
 
@@ -62,8 +64,9 @@ pub fn run(command: &Command, config: &Config, out: &mut Out) -> Result<Exit, Fa
         Command::Member(command) => member::run(command, config, out),
         Command::Audit(args) => audit::run(args, config, out),
         Command::Demo(args) => demo::run(args, config, out),
+        Command::Top => top::run(config, out),
         Command::Doctor => doctor::run(config, out),
         // Answered before the configuration is read.
-        Command::Config(_) | Command::Completions { .. } => Ok(Exit::Ok),
+        Command::Config(_) | Command::Completions { .. } | Command::Statusline(_) => Ok(Exit::Ok),
     }
 }

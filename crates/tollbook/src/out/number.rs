@@ -36,6 +36,25 @@ pub fn dollars(amount: Money) -> String {
     dollars_padded(amount, 0)
 }
 
+/// An amount for a glance: two places from a dollar on, four below, the last one rounded. What is there
+/// never reads as nothing.
+pub fn brief_dollars(amount: Money) -> String {
+    const DOLLAR: u128 = 1_000_000_000_000;
+    let picos = amount.picos().unsigned_abs();
+    let (unit, places) = if picos >= DOLLAR { (DOLLAR / 100, 2) } else { (DOLLAR / 10_000, 4) };
+    let sign = if amount.picos() < 0 { "-" } else { "" };
+    let rounded = (picos + unit / 2) / unit;
+    match (picos, rounded) {
+        (0, _) => "$0.00".to_owned(),
+        (_, 0) => format!("{sign}<$0.0001"),
+        _ => {
+            let one = DOLLAR / unit;
+            let whole = u64::try_from(rounded / one).unwrap_or(u64::MAX);
+            format!("{sign}${}.{:0places$}", count(whole), rounded % one)
+        }
+    }
+}
+
 /// The rate of a line in words: `$0.25 per 1,000,000`.
 pub fn rate_words(picos: i64, per: u64) -> String {
     format!("{} per {}", dollars(Money::from_picos(i128::from(picos))), count(per))
@@ -81,6 +100,11 @@ mod tests {
         assert_eq!(dollars(money("-1234.5")), "-$1,234.5");
         assert_eq!(dollars_padded(money("12"), 4), "$12.0000");
         assert_eq!(dollars_padded(money("0.123456"), 4), "$0.123456");
+        let brief = ["0", "4.125", "-1234.5678", "0.0123449", "0.999999", "0.00004", "0.00005", "123456789"];
+        let brief = brief.map(|text| brief_dollars(money(text)));
+        let wanted =
+            ["$0.00", "$4.13", "-$1,234.57", "$0.0123", "$1.0000", "<$0.0001", "$0.0001", "$123,456,789.00"];
+        assert_eq!(brief, wanted);
         assert_eq!((decimals(money("3")), decimals(money("0.125"))), (2, 3));
     }
 }

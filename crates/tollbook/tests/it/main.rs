@@ -20,3 +20,5 @@ mod memory;
 mod output;
 mod processes;
 mod program;
+mod script;
+mod statusline;
