@@ -5,6 +5,7 @@ use crate::core::Route;
 use crate::refusal::{Reason, Refusal};
 use crate::upstream::AuthStyle;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use tollbook_ledger::KeyRing;
 use tollbook_types::KEY_START;
 
 /// Headers that hold for one connection only.
@@ -60,15 +61,15 @@ struct Presented {
 
 impl Head {
     /// Reads a request's headers, once.
-    pub fn read(headers: &HeaderMap) -> Head {
+    pub fn read(headers: &HeaderMap, keys: &KeyRing) -> Head {
         let mut head = Head::default();
         for (name, value) in headers {
-            head.header(name, value);
+            head.header(name, value, keys);
         }
         head
     }
 
-    fn header(&mut self, name: &HeaderName, value: &HeaderValue) {
+    fn header(&mut self, name: &HeaderName, value: &HeaderValue, keys: &KeyRing) {
         let text = name.as_str();
         if HOP_BY_HOP.contains(name) {
             self.ours.push(name.clone());
@@ -80,7 +81,7 @@ impl Head {
             self.content_type = ContentType::of(value.as_bytes());
         } else if is_gateway_header(name) {
             self.ours.push(name.clone());
-            let is_key = |key: &&str| text == OUR_KEYS[0] || key.starts_with(KEY_START);
+            let is_key = |key: &&str| text == OUR_KEYS[0] || is_ours(key, keys);
             if OUR_KEYS.contains(&text)
                 && let Some(key) = token(value).filter(is_key)
             {
@@ -88,7 +89,7 @@ impl Head {
             }
             self.includes_cost |= text == "x-tollbook-include-cost" && value.as_bytes() == b"true";
         } else if THEIR_KEYS.contains(&text)
-            && let Some(key) = token(value).filter(|key| key.starts_with(KEY_START))
+            && let Some(key) = token(value).filter(|key| is_ours(key, keys))
         {
             self.present(key, true);
             self.ours.push(name.clone());
@@ -161,6 +162,12 @@ impl ContentType {
     }
 }
 
+/// Whether a text is a key of ours. An admin's key that a person chose begins as they like: it must
+/// not reach a provider either.
+fn is_ours(key: &str, keys: &KeyRing) -> bool {
+    key.starts_with(KEY_START) || keys.is_local(key)
+}
+
 /// A header's value as a key: with or without the word that says what it is.
 fn token(value: &HeaderValue) -> Option<&str> {
     let text = value.to_str().ok()?.trim();
@@ -199,7 +206,7 @@ pub(crate) fn backward(headers: &mut HeaderMap) {
 
 /// The query without what carries a key: Tollbook keys, which are returned, and for an upstream
 /// that is asked with its own, anybody's.
-pub(crate) fn query_keys<'a>(rest: &'a str, route: &Route) -> Option<(String, Vec<&'a str>)> {
+pub(crate) fn query_keys<'a>(rest: &'a str, route: &Route, keys: &KeyRing) -> Option<(String, Vec<&'a str>)> {
     let (path, query) = rest.split_once('?')?;
     if !query.contains("key=") {
         return None;
@@ -210,7 +217,7 @@ pub(crate) fn query_keys<'a>(rest: &'a str, route: &Route) -> Option<(String, Ve
         .split('&')
         .filter(|pair| {
             let Some(key) = pair.strip_prefix("key=") else { return true };
-            let is_ours = key.starts_with(KEY_START);
+            let is_ours = is_ours(key, keys);
             if is_ours {
                 found.push(key);
             }

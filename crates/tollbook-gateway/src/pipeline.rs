@@ -20,6 +20,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
+use tollbook_ledger::KeyRing;
 use tollbook_types::{Key, Role, Timestamp};
 use uuid::Uuid;
 
@@ -126,21 +127,22 @@ impl Way<'_> {
         if self.plane.core.phase() != Phase::Serving {
             return Err(Refusal::new(Reason::ShuttingDown, "the gateway is ending"));
         }
-        let mut head = Head::read(&parts.headers);
+        let keys = self.plane.core.ledger.keys();
+        let mut head = Head::read(&parts.headers, &keys);
         if head.is_upgrade && parts.headers.get(header::UPGRADE).is_some_and(is_websocket) {
             return Err(Refusal::new(
                 Reason::Upgrade,
                 "web sockets are not forwarded: they could not be metered",
             ));
         }
-        let rest = match heads::query_keys(&rest, self.route) {
+        let rest = match heads::query_keys(&rest, self.route, &keys) {
             Some((kept, keys)) => {
                 keys.into_iter().for_each(|key| head.present(key, true));
                 kept
             }
             None => rest,
         };
-        let key = self.authenticate(&head)?;
+        let key = self.authenticate(&head, &keys)?;
         let going = match self.prepare(&head, &key, parts, body, &rest).await? {
             Prepared::Going(going) => going,
             Prepared::Answered(response) => return Ok(response),
@@ -154,9 +156,9 @@ impl Way<'_> {
         Ok(response)
     }
 
-    fn authenticate(&self, head: &Head) -> Result<Arc<Key>, Refusal> {
+    fn authenticate(&self, head: &Head, keys: &KeyRing) -> Result<Arc<Key>, Refusal> {
         let presented = head.key()?;
-        let Some(key) = self.plane.core.ledger.keys().find(presented, self.at) else {
+        let Some(key) = keys.find(presented, self.at) else {
             let message = "this Tollbook key is not known, or is of no use any more";
             return Err(Refusal::new(Reason::InvalidKey, message));
         };

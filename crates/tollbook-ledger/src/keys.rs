@@ -65,6 +65,14 @@ impl KeyRing {
         self.by_hash.get(&key.hash).is_some_and(|known| known.id == key.id && known.is_good(now))
     }
 
+    /// Whether a text is that of a key of this process only, which may look like any text.
+    pub fn is_local(&self, presented: &str) -> bool {
+        !self.local.is_empty() && presented.len() <= TEXT_BYTES_MAX && {
+            let hash = Digest::of(presented.as_bytes());
+            self.local.iter().any(|key| key.hash == hash)
+        }
+    }
+
     /// Every recorded key, also those that are of no use any more, oldest first.
     pub fn list(&self) -> impl Iterator<Item = &Arc<Key>> {
         self.recorded.iter()

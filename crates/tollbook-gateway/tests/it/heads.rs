@@ -182,3 +182,36 @@ fn what_is_not_configured_is_named() {
     assert!(reply.json()["error"]["message"].as_str().unwrap().contains("THE_KEY"), "{reply:?}");
     assert_eq!(rig.entries(0).len(), 0);
 }
+
+#[test]
+fn an_admin_key_that_looks_like_any_text_does_not_go_on() {
+    let rig = Rig::new();
+    let chosen = "a-key-that-a-person-has-chosen";
+    rig.ledger.trust_local("admin", chosen).unwrap();
+    let google =
+        "/vertex/v1/projects/p/locations/l/publishers/google/models/gemini-2.5-flash:generateContent";
+    let query = format!("{google}?key={chosen}&alt=json");
+    let (openai, mine) = ("/openai/v1/chat/completions", || chosen.to_owned());
+    let cases: Vec<Case<'_>> = vec![
+        (openai, vec![("authorization", format!("Bearer {chosen}"))], 200),
+        (openai, vec![("x-litellm-api-key", mine())], 200),
+        (openai, vec![("x-api-key", mine()), ("x-tollbook-key", mine())], 200),
+        // Where callers bring the provider's own key: this is none, and the configured one goes on.
+        (google, vec![("x-tollbook-key", mine()), ("authorization", format!("bearer {chosen}"))], 200),
+        (google, vec![("x-tollbook-key", mine()), ("x-goog-api-key", mine())], 200),
+        (google, vec![("x-tollbook-key", rig.key.clone()), ("api-key", mine())], 400),
+        (&query, vec![("x-tollbook-key", mine()), ("authorization", "Bearer ya29.theirs".to_owned())], 200),
+    ];
+    for (path, headers, status) in &cases {
+        let mut client = rig.client();
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        client.request("POST", path, &headers, CHAT.as_bytes());
+        let reply = client.reply();
+        assert_eq!(reply.status, *status, "{path} {headers:?}: {reply:?}");
+        assert!(!format!("{reply:?}").contains(chosen));
+    }
+    for request in rig.upstream.served() {
+        assert!(!format!("{request:?}").contains(chosen), "{request:?}");
+    }
+}
