@@ -17,7 +17,7 @@ use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tollbook_budget::{Denied, Limits, Reason};
+use tollbook_budget::{Limits, Reason, Refused};
 use tollbook_ledger::budgets::HoldRequest;
 use tollbook_types::{Attribution, Conditions, Key, Money, Role, Timestamp, canonical_provider};
 use utoipa::ToSchema;
@@ -110,7 +110,7 @@ async fn admit(
     let request = read(&body::decode(encoding, bytes)?, &caller.0, now)?;
     let expires_at = request.expires_at;
     let promised = shared.write(move |ledger| Ok(ledger.promise(&request)?)).await?;
-    let promised = promised.map_err(|denied| problem(&denied))?;
+    let promised = promised.map_err(|refused| problem(&refused))?;
     let admitted = promised.granted.admitted;
     let (hold_id, held_usd, left_usd) = (promised.id, admitted.held, admitted.left);
     Ok(Json(Granted { decision: "allow", hold_id, expires_at, held_usd, left_usd }))
@@ -165,12 +165,15 @@ fn read(text: &[u8], key: &Key, now: Timestamp) -> Result<HoldRequest, Problem> 
     Ok(HoldRequest { provider, model, who, conditions, input_tokens, output_tokens, at: now, expires_at })
 }
 
-fn problem(denied: &Denied) -> Problem {
-    let (code, retry_after_s) = match denied.reason {
-        Reason::Spent | Reason::Downgrade { .. } => (Code::BudgetExceeded, None),
-        Reason::Throttled { retry_after_s } => (Code::RateLimited, Some(retry_after_s)),
-        Reason::NoBound(Limits::Unpriced) => (Code::ModelUnpriced, None),
-        Reason::NoBound(Limits::Unbounded) => (Code::UnboundedCall, None),
+fn problem(refused: &Refused) -> Problem {
+    let (code, retry_after_s) = match refused {
+        Refused::Rate(limited) => (Code::RateLimited, Some(limited.retry_after_s)),
+        Refused::Budget(denied) => match denied.reason {
+            Reason::Spent | Reason::Downgrade { .. } => (Code::BudgetExceeded, None),
+            Reason::Throttled { retry_after_s } => (Code::RateLimited, Some(retry_after_s)),
+            Reason::NoBound(Limits::Unpriced) => (Code::ModelUnpriced, None),
+            Reason::NoBound(Limits::Unbounded) => (Code::UnboundedCall, None),
+        },
     };
-    Problem { retry_after_s, ..Problem::new(code, denied.to_string()) }
+    Problem { retry_after_s, ..Problem::new(code, refused.to_string()) }
 }

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -280,7 +281,7 @@ fn shown(ledger: &Ledger, budget: &Defined) -> Response {
     response
 }
 
-fn version(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
+pub(crate) fn version(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
     let Some(told) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let text = told.to_str().unwrap_or_default().trim();
     if text == "*" {
@@ -292,7 +293,10 @@ fn version(headers: &HeaderMap) -> Result<Option<u32>, Problem> {
 }
 
 /// The members of a body, and the body as it came.
-async fn object(headers: &HeaderMap, body: Body) -> Result<(Map<String, Value>, Vec<u8>), Problem> {
+pub(crate) async fn object(
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Map<String, Value>, Vec<u8>), Problem> {
     let encoding = Encoding::of(headers)?;
     let bytes = body::read(headers, body).await?;
     let text = body::decode(encoding, bytes.clone())?;
@@ -306,19 +310,7 @@ async fn object(headers: &HeaderMap, body: Body) -> Result<(Map<String, Value>, 
 
 /// The members of a budget, all of which are known and of their types.
 fn form(members: Map<String, Value>) -> Result<BudgetForm, Problem> {
-    let mut faults = Vec::new();
-    for (name, value) in &members {
-        // One member alone tells whether it is known and of its type.
-        let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
-        if serde_json::from_value::<BudgetForm>(alone).is_err() {
-            let is_known = BudgetForm::MEMBERS.contains(&name.as_str());
-            let (code, detail) = match is_known {
-                true => (Code::FieldInvalid, "is not of the type that it has to be"),
-                false => (Code::UnknownMember, "is not known"),
-            };
-            faults.push(fault(&name.chars().take(64).collect::<String>(), code, detail));
-        }
-    }
+    let mut faults = faults::<BudgetForm>(&members, BudgetForm::MEMBERS);
     if members.get("raises").is_some() {
         faults.push(fault("raises", Code::FieldInvalid, "are made at /raise"));
     }
@@ -331,11 +323,28 @@ fn form(members: Map<String, Value>) -> Result<BudgetForm, Problem> {
     serde_json::from_value(Value::Object(members)).map_err(|_| Problem::internal())
 }
 
-fn fault(name: &str, code: Code, detail: &str) -> Fault {
+/// Members of a form that are not known, or not of their types.
+pub(crate) fn faults<F: DeserializeOwned>(members: &Map<String, Value>, known: &[&str]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (name, value) in members {
+        // One member alone tells whether it is known and of its type.
+        let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
+        if serde_json::from_value::<F>(alone).is_err() {
+            let (code, detail) = match known.contains(&name.as_str()) {
+                true => (Code::FieldInvalid, "is not of the type that it has to be"),
+                false => (Code::UnknownMember, "is not known"),
+            };
+            faults.push(fault(&name.chars().take(64).collect::<String>(), code, detail));
+        }
+    }
+    faults
+}
+
+pub(crate) fn fault(name: &str, code: Code, detail: &str) -> Fault {
     Fault { pointer: Some(format!("/{name}")), code, detail: detail.to_owned() }
 }
 
-fn of_faults(faults: Vec<Fault>) -> Problem {
+pub(crate) fn of_faults(faults: Vec<Fault>) -> Problem {
     Problem::of_faults(faults).unwrap_or_else(Problem::internal)
 }
 
@@ -343,12 +352,12 @@ fn unknown() -> Problem {
     Problem::not_found("there is no such budget")
 }
 
-fn stale() -> Problem {
-    let detail = "the budget was changed by somebody else meanwhile: read it and try again";
+pub(crate) fn stale() -> Problem {
+    let detail = "it was changed by somebody else meanwhile: read it and try again";
     Problem::new(Code::PreconditionFailed, detail)
 }
 
-fn problem(error: BudgetError) -> Problem {
+pub(crate) fn problem(error: BudgetError) -> Problem {
     match error {
         BudgetError::Faults(found) => {
             let faults = found.iter().map(|found| fault(found.member, Code::FieldInvalid, &found.detail));
@@ -356,7 +365,7 @@ fn problem(error: BudgetError) -> Problem {
         }
         BudgetError::Stale => stale(),
         BudgetError::Configured => {
-            Problem::new(Code::BudgetConfigured, "the budget stands in the configuration: change it there")
+            Problem::new(Code::BudgetConfigured, "it stands in the configuration: change it there")
         }
         BudgetError::Ledger(error) => Problem::from(error),
     }

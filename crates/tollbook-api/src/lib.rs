@@ -36,6 +36,7 @@ mod privacy;
 mod probes;
 mod problem;
 pub mod question;
+mod rate_limits;
 mod routes;
 mod seeds;
 mod session;

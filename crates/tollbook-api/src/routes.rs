@@ -7,8 +7,7 @@ use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::{
-    admit, audit, budgets, calls, dashboard, demo, events, export, keys, limits, live, members, metrics,
-    openapi, otlp, prices, privacy, probes, seeds, session, stats, usage,
+    admit, audit, budgets, calls, dashboard, demo, events, export, keys, limits, live, members, metrics, openapi, otlp, prices, privacy, probes, rate_limits, seeds, session, stats, usage,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -70,6 +69,7 @@ fn all() -> Vec<Route> {
         budgets::routes,
         admit::routes,
         limits::routes,
+        rate_limits::routes,
         seeds::routes,
         dashboard::routes,
     ];

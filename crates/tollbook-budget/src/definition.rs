@@ -25,6 +25,8 @@ pub struct Budget {
     pub warn_at: Vec<u32>,
     /// What calls in flight count as.
     pub mode: Mode,
+    /// Whether a call that does not fit is let go with as many tokens out as do.
+    pub fits: bool,
     /// Channels that are told.
     pub notify: Vec<String>,
     /// More, for a while.

@@ -3,187 +3,19 @@
 use crate::account::{Account, Sums};
 use crate::alert::{Crossing, Turn};
 use crate::definition::{AtLimit, Budget, Limit, Mode};
+use crate::hold::Hold;
+use crate::question::{
+    Admitted, Ask, Booked, Booking, Bound, Denied, Item, Limits, Reason, Refused, Standing, Start,
+};
+use crate::rates::Rates;
 use crate::scope::{Index, Subject};
 use crate::typical::{Typical, Used};
 use crate::window::Window;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use tollbook_types::{Attribution, Dimension, Money, Seq, Timestamp};
 
 /// The longest that a throttled caller is asked to wait.
 const WAIT_SECONDS_MAX: i128 = 60;
-
-/// Why the cost of a call has no bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limits {
-    /// The model has no price.
-    Unpriced,
-    /// Nothing bounds what it may use.
-    Unbounded,
-}
-
-/// The most that a call can use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bound {
-    /// Its cost.
-    pub cost: Result<Money, Limits>,
-    /// Its tokens, in and out; `None` if nothing bounds them.
-    pub tokens: Option<u64>,
-}
-
-/// A call that asks to be let go.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// The hold's id: that of the call.
-    pub id: &'a str,
-    /// Its admission.
-    pub at: Timestamp,
-    /// What is known of it.
-    pub subject: Subject<'a>,
-    /// The most that it can use.
-    pub worst: Bound,
-    /// The most that it can use with an answer of a usual length, for calls of which nothing is known.
-    pub usual: Bound,
-    /// When the hold goes by itself. Without it, never: it goes with its call.
-    pub expires_at: Option<Timestamp>,
-    /// Whether the model is one that a budget had it changed to.
-    pub is_downgraded: bool,
-}
-
-/// What a call is let go with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Admitted {
-    /// What is held for it: the most in any of the budgets that count money.
-    pub held: Option<Money>,
-    /// What is left of the tightest budget that counts money, after the hold.
-    pub left: Option<Money>,
-    /// How many budgets it was held against.
-    pub budgets: usize,
-    /// Whether one of them is strict, and does more than warn.
-    pub is_strict: bool,
-}
-
-/// Why a call is not let go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// It does not fit.
-    Spent,
-    /// It is too soon.
-    Throttled {
-        /// Seconds after which it may go.
-        retry_after_s: u32,
-    },
-    /// Under a strict budget, a call without a bound.
-    NoBound(Limits),
-    /// Not with this model: ask again with the other.
-    Downgrade {
-        /// The other model.
-        to: String,
-    },
-}
-
-/// A call that is not let go, and by which budget.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denied {
-    /// Why.
-    pub reason: Reason,
-    /// Where the budget stands.
-    pub standing: Standing,
-    /// What the call would have needed of it; `None` if that is not known.
-    pub needed: Option<i128>,
-}
-
-/// Where a budget, or one value of its `each`, stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The budget's id.
-    pub budget: String,
-    /// Its name.
-    pub name: String,
-    /// The value of its `each`.
-    pub instance: Option<String>,
-    /// The unit.
-    pub unit: Limit,
-    /// What it has used.
-    pub sums: Sums,
-    /// The limit, with what it is raised by.
-    pub limit: i128,
-    /// The first instant that counts; `None` for all time.
-    pub since: Option<Timestamp>,
-    /// When a new window begins, if it does.
-    pub resets_at: Option<Timestamp>,
-}
-
-impl Standing {
-    /// What is left; never below nothing.
-    pub fn left(&self) -> i128 {
-        self.limit.saturating_sub(self.sums.used()).max(0)
-    }
-}
-
-/// One model's part of what is booked. Corrections have negative members.
-#[derive(Clone, Copy, Debug)]
-pub struct Item<'a> {
-    /// The model that it is for.
-    pub model: &'a str,
-    /// Its cost; nothing where it is not known.
-    pub cost: Money,
-    /// Its tokens.
-    pub tokens: i128,
-    /// 1 for the call itself.
-    pub calls: i128,
-    /// The most that it can have cost, where that is not known.
-    pub unsettled: Money,
-}
-
-/// An entry of the books, or a correction of one.
-#[derive(Clone, Copy, Debug)]
-pub struct Booking<'a> {
-    /// The position of its record.
-    pub seq: Seq,
-    /// When the call was admitted or occurred.
-    pub at: Timestamp,
-    /// What is known of it; the model is that of each item.
-    pub subject: Subject<'a>,
-    /// What it used.
-    pub items: &'a [Item<'a>],
-    /// The hold that it settles.
-    pub hold: Option<&'a str>,
-    /// Whether it tells what such calls usually use: a priced call that went well.
-    pub is_typical: bool,
-}
-
-/// What a booking did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Booked {
-    /// A hold was settled.
-    pub settled: bool,
-    /// It cost more than was held for it in a strict budget.
-    pub exceeded: bool,
-}
-
-/// A hold, with what a later budget needs to know of it.
-#[derive(Clone, Debug)]
-pub struct Hold {
-    at: Timestamp,
-    provider: String,
-    request_model: Option<String>,
-    who: Arc<Attribution>,
-    worst: Bound,
-    expires_at: Option<Timestamp>,
-    /// Budget, value of its `each`, amount.
-    parts: Vec<(String, Option<String>, i128)>,
-    strict_picos: Option<i128>,
-}
-
-/// What a budget begins with: what its calls used, up to a position.
-#[derive(Clone, Debug, Default)]
-pub struct Start {
-    /// The last record that is in the sums.
-    pub through: Seq,
-    /// Value of `each`, an instant in the window or its part, what counts then.
-    pub used: Vec<(Option<String>, Timestamp, Sums)>,
-}
 
 struct Slot {
     budget: Budget,
@@ -193,9 +25,11 @@ struct Slot {
     quiet_until: Option<Timestamp>,
 }
 
-/// All budgets and holds.
+/// All budgets, rate limits and holds.
 #[derive(Default)]
 pub struct Engine {
+    /// Rate limits: they are asked in the same decision.
+    pub rates: Rates,
     slots: Vec<Slot>,
     /// Places of budgets by their ids.
     places: HashMap<String, usize>,
@@ -240,11 +74,18 @@ impl Engine {
                 hold.parts.push((slot.budget.id.clone(), instance, amount));
             }
         }
-        match self.places.get(&slot.budget.id) {
-            Some(place) => self.slots[*place] = slot,
-            None => self.slots.push(slot),
+        let known = self.places.get(&slot.budget.id).copied();
+        match known {
+            None => {
+                self.index.add(self.slots.len(), &slot.budget.scope);
+                self.places.insert(slot.budget.id.clone(), self.slots.len());
+                self.slots.push(slot);
+            }
+            Some(place) => {
+                self.slots[place] = slot;
+                self.reindex();
+            }
         }
-        self.reindex();
     }
 
     /// Takes a budget away.
@@ -267,15 +108,15 @@ impl Engine {
         self.slots.iter().map(|slot| &slot.budget)
     }
 
-    /// Lets a call go against all budgets that match it, or says which one is in the way. Nothing is
-    /// held by those that were not in the way then.
-    pub fn admit(&mut self, ask: &Ask<'_>) -> Result<Admitted, Box<Denied>> {
-        let mut claims = Vec::new();
-        for place in self.index.find(&ask.subject) {
-            claims.push(self.claim(place, ask)?);
-        }
+    /// Lets a call go against all budgets and rate limits that match it, or says which one is in the
+    /// way. Nothing is held by those that were not in the way then.
+    pub fn admit(&mut self, ask: &Ask<'_>) -> Result<Admitted, Refused> {
+        let tokens = self.tokens(ask);
+        let rates = self.rates.find(ask, tokens).map_err(Refused::Rate)?;
+        let claims = self.claims(ask)?;
         let mut admitted = Admitted { held: None, left: None, budgets: claims.len(), is_strict: false };
         let mut hold = Hold::of(ask);
+        hold.rates = self.rates.take(rates, ask, tokens);
         for claim in claims {
             let slot = &mut self.slots[claim.place];
             let budget = &slot.budget;
@@ -297,10 +138,39 @@ impl Engine {
             }
             hold.parts.push((budget.id.clone(), claim.instance, claim.amount));
         }
-        if !hold.parts.is_empty() || ask.expires_at.is_some() {
+        if !hold.parts.is_empty() || !hold.rates.is_empty() || ask.expires_at.is_some() {
             self.holds.insert(ask.id.to_owned(), hold);
         }
         Ok(admitted)
+    }
+
+    /// Whether a request may go of which nothing will be booked. Nothing is held for it; rate limits
+    /// count it as a request.
+    pub fn pass(&mut self, ask: &Ask<'_>) -> Result<(), Refused> {
+        let rates = self.rates.find(ask, 0).map_err(Refused::Rate)?;
+        self.claims(ask)?;
+        let mut parts = self.rates.take(rates, ask, 0);
+        self.rates.ended(&mut parts);
+        Ok(())
+    }
+
+    fn claims(&mut self, ask: &Ask<'_>) -> Result<Vec<Claim>, Refused> {
+        let places = self.index.find(&ask.subject);
+        places.into_iter().map(|place| self.claim(place, ask).map_err(Refused::Budget)).collect()
+    }
+
+    /// Tokens that rate limits count a call as until it is booked.
+    fn tokens(&self, ask: &Ask<'_>) -> i128 {
+        let typical = self.typical.of(ask.subject.who.operation.as_deref(), sent_model(ask));
+        let tokens = typical.map(|used| used.tokens).or(ask.usual.tokens.map(i128::from));
+        tokens.unwrap_or(0)
+    }
+
+    /// A call is no longer under way; what it used is booked later.
+    pub fn ended(&mut self, id: &str) {
+        if let Some(hold) = self.holds.get_mut(id) {
+            self.rates.ended(&mut hold.rates);
+        }
     }
 
     /// Knows a hold of before again, without asking: budgets that are set afterwards hold for it.
@@ -329,17 +199,20 @@ impl Engine {
                 needed,
             })
         };
-        let amount = match (self.amount(budget, ask), &budget.at_limit) {
-            (Ok(amount), _) => amount,
-            (Err(_), AtLimit::Warn) => 0,
-            (Err(why), _) => return Err(deny(Reason::NoBound(why), None)),
+        let (amount, is_known) = match self.amount(budget, ask) {
+            Ok(amount) => (amount, true),
+            // What has no price is let go: there is nothing to hold, and an alert says so.
+            Err(_) if budget.mode == Mode::Expected || budget.at_limit == AtLimit::Warn => (0, false),
+            Err(why) => return Err(deny(Reason::NoBound(why), None)),
         };
         let used = match budget.mode {
             Mode::Strict => sums.used(),
             Mode::Expected => sums.spent.saturating_add(sums.held),
         };
-        let fits = used.saturating_add(amount) <= limit;
+        // Once all is spent, nothing goes of which it is not known that it is free.
+        let fits = used.saturating_add(amount) <= limit && (is_known || used < limit);
         let is_near = used.saturating_mul(100) >= limit.saturating_mul(i128::from(budget.nearing_percent()));
+        let is_strict = budget.mode == Mode::Strict;
         let mut next_at = None;
         match &budget.at_limit {
             AtLimit::Warn => {}
@@ -360,14 +233,16 @@ impl Engine {
                 next_at = pace(budget, ask.at, amount, limit.saturating_sub(used));
             }
             AtLimit::Downgrade { .. } if fits && !is_near => {}
-            AtLimit::Downgrade { .. } if ask.is_downgraded => {}
+            // A limit that is strict is one for the cheaper model, too.
+            AtLimit::Downgrade { .. } if ask.is_downgraded && (fits || !is_strict) => {}
+            AtLimit::Downgrade { .. } if ask.is_downgraded => return Err(deny(Reason::Spent, Some(amount))),
             AtLimit::Downgrade { models } => {
                 let asked = ask.subject.request_model;
                 match models.iter().find(|(from, _)| Some(from.as_str()) == asked) {
                     Some((_, to)) => return Err(deny(Reason::Downgrade { to: to.clone() }, Some(amount))),
                     None if fits => {}
                     // The models that others are changed to stay open.
-                    None if models.iter().any(|(_, to)| Some(to.as_str()) == asked) => {}
+                    None if !is_strict && models.iter().any(|(_, to)| Some(to.as_str()) == asked) => {}
                     None => return Err(deny(Reason::Spent, Some(amount))),
                 }
             }
@@ -380,15 +255,13 @@ impl Engine {
         if budget.mode == Mode::Strict {
             return worst_amount(budget.limit, &ask.worst);
         }
-        let model = ask.subject.request_model.unwrap_or_default();
-        let typical = self.typical.of(ask.subject.who.operation.as_deref(), model);
-        Ok(match (budget.limit, typical) {
-            (Limit::Calls(_), _) => 1,
-            (Limit::Usd(_), Some(used)) => used.picos,
-            (Limit::Tokens(_), Some(used)) => used.tokens,
-            // What has no price is let go: there is nothing to hold, and an alert says so.
-            (limit, None) => worst_amount(limit, &ask.usual).unwrap_or(0),
-        })
+        let typical = self.typical.of(ask.subject.who.operation.as_deref(), sent_model(ask));
+        match (budget.limit, typical) {
+            (Limit::Calls(_), _) => Ok(1),
+            (Limit::Usd(_), Some(used)) => Ok(used.picos),
+            (Limit::Tokens(_), Some(used)) => Ok(used.tokens),
+            (limit, None) => worst_amount(limit, &ask.usual),
+        }
     }
 
     /// Books an entry or a correction: it settles its hold, and counts in every budget that it
@@ -396,8 +269,10 @@ impl Engine {
     pub fn book(&mut self, booking: &Booking<'_>, now: Timestamp) -> Booked {
         let mut booked = Booked::default();
         let mut touched: Vec<(usize, Option<String>)> = Vec::new();
-        if let Some(hold) = booking.hold.and_then(|id| self.holds.remove(id)) {
-            self.let_go(&hold, now);
+        let hold = booking.hold.and_then(|id| self.holds.remove(id));
+        if let Some(hold) = &hold {
+            let tokens = booking.items.iter().fold(0_i128, |sum, item| sum.saturating_add(item.tokens));
+            self.let_go(hold, tokens, now);
             let cost = booking.items.iter().fold(0_i128, |sum, item| sum.saturating_add(item.cost.picos()));
             booked =
                 Booked { settled: true, exceeded: hold.strict_picos.is_some_and(|strict| cost > strict) };
@@ -424,9 +299,9 @@ impl Engine {
         for (place, instance) in touched {
             self.look(place, &instance, now);
         }
+        let sent = hold.as_ref().and_then(Hold::sent_model).or(booking.subject.request_model);
         if booking.is_typical
-            && let Some(model) =
-                booking.subject.request_model.or(booking.items.first().map(|item| item.model))
+            && let Some(model) = sent.or(booking.items.first().map(|item| item.model))
         {
             self.typical.learn(booking.subject.who.operation.as_deref(), model, used);
         }
@@ -436,11 +311,12 @@ impl Engine {
     /// Gives back what was held for a call that costs nothing. False if there is no such hold.
     pub fn release(&mut self, id: &str, now: Timestamp) -> bool {
         let hold = self.holds.remove(id);
-        hold.map(|hold| self.let_go(&hold, now)).is_some()
+        hold.map(|hold| self.let_go(&hold, 0, now)).is_some()
     }
 
     /// Time passes: windows begin anew, holds expire, idle accounts are forgotten.
     pub fn tick(&mut self, now: Timestamp) {
+        self.rates.tick(now);
         let is_over = |hold: &Hold| hold.expires_at.is_some_and(|end| end <= now);
         let over: Vec<String> =
             self.holds.iter().filter(|(_, hold)| is_over(hold)).map(|(id, _)| id.clone()).collect();
@@ -482,6 +358,17 @@ impl Engine {
         all
     }
 
+    /// Where budgets stand, at most so many: where one has an `each`, the account that has used most.
+    pub fn tightest(&self, most: usize, now: Timestamp) -> Vec<Standing> {
+        let of = |slot: &Slot| {
+            let used = |account: &Account| account.sums(&slot.budget, now).used();
+            let tightest = slot.accounts.iter().max_by_key(|(_, account)| used(account));
+            let (instance, account) = tightest.unzip();
+            standing(&slot.budget, instance.and_then(Option::as_deref), account, now)
+        };
+        self.slots.iter().take(most).map(of).collect()
+    }
+
     /// Every limit that applies to a call, in the order in which they are asked.
     pub fn applying(&self, subject: &Subject<'_>, now: Timestamp) -> Vec<Standing> {
         let of = |place: usize| {
@@ -513,7 +400,8 @@ impl Engine {
         self.holds.len()
     }
 
-    fn let_go(&mut self, hold: &Hold, now: Timestamp) {
+    fn let_go(&mut self, hold: &Hold, tokens: i128, now: Timestamp) {
+        self.rates.settle(&hold.rates, tokens);
         for (id, instance, amount) in &hold.parts {
             let Some(place) = self.places.get(id).copied() else { continue };
             self.advance_instance(place, instance, now);
@@ -578,28 +466,9 @@ impl Told<'_> {
     }
 }
 
-impl Hold {
-    fn of(ask: &Ask<'_>) -> Hold {
-        Hold {
-            at: ask.at,
-            provider: ask.subject.provider.to_owned(),
-            request_model: ask.subject.request_model.map(str::to_owned),
-            who: Arc::new(ask.subject.who.clone()),
-            worst: ask.worst,
-            expires_at: ask.expires_at,
-            parts: Vec::new(),
-            strict_picos: None,
-        }
-    }
-
-    fn subject(&self) -> Subject<'_> {
-        Subject {
-            provider: &self.provider,
-            request_model: self.request_model.as_deref(),
-            model: None,
-            who: &self.who,
-        }
-    }
+/// The model that is asked for at the provider.
+fn sent_model<'a>(ask: &Ask<'a>) -> &'a str {
+    ask.subject.model.or(ask.subject.request_model).unwrap_or_default()
 }
 
 /// The most that a call can use, in the unit of the limit.

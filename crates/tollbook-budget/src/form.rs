@@ -65,6 +65,10 @@ pub struct BudgetForm {
     /// `strict` or `expected`; `expected` unless said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// For strict budgets that block: a call that does not fit is let go with as many tokens out as
+    /// do, instead of being refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fit_max_tokens: Option<bool>,
     /// Channels that are told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<String>,
@@ -93,10 +97,10 @@ pub struct Fault {
 }
 
 /// Collects what is wrong.
-struct Faults(Vec<Fault>);
+pub(crate) struct Faults(pub Vec<Fault>);
 
 impl Faults {
-    fn add(&mut self, member: &'static str, detail: impl Into<String>) {
+    pub fn add(&mut self, member: &'static str, detail: impl Into<String>) {
         self.0.push(Fault { member, detail: detail.into() });
     }
 
@@ -127,6 +131,7 @@ impl BudgetForm {
         "downgrade",
         "warn_at",
         "mode",
+        "fit_max_tokens",
         "notify",
         "raises",
     ];
@@ -134,15 +139,12 @@ impl BudgetForm {
     /// The budget that is meant, under this id, with its calendar in `zone` unless it names one.
     pub fn read(&self, id: &str, zone: &(String, Zone)) -> Result<Budget, Vec<Fault>> {
         let mut faults = Faults(Vec::new());
-        if self.name.is_empty() || self.name.len() > NAME_BYTES_MAX || self.name.chars().any(char::is_control)
-        {
-            faults.add("name", format!("has 1 to {NAME_BYTES_MAX} bytes and no control characters"));
-        }
+        check_name(&self.name, &mut faults);
         let limit = faults.take("limit_usd", self.limit(), Limit::Calls(0));
         let budget = Budget {
             id: id.to_owned(),
             name: self.name.clone(),
-            scope: self.scope(&mut faults),
+            scope: scope(&self.matches, self.each.as_ref(), &mut faults),
             limit,
             window: self.window(&mut faults),
             zone: faults.take("time_zone", self.zone(zone), zone.clone()),
@@ -156,9 +158,14 @@ impl BudgetForm {
                     Mode::Expected
                 }
             },
+            fits: self.fit_max_tokens == Some(true),
             notify: self.notify.clone(),
             raises: self.raises(limit, &mut faults),
         };
+        let can_fit = budget.mode == Mode::Strict && budget.at_limit == AtLimit::Block;
+        if budget.fits && (!can_fit || matches!(limit, Limit::Calls(_))) {
+            faults.add("fit_max_tokens", "is for strict budgets in dollars or tokens that block");
+        }
         if faults.0.is_empty() { Ok(budget) } else { Err(faults.0) }
     }
 
@@ -174,26 +181,6 @@ impl BudgetForm {
             (None, None, Some(calls)) => Ok(Limit::Calls(calls)),
             _ => Err(one.to_owned()),
         }
-    }
-
-    fn scope(&self, faults: &mut Faults) -> Scope {
-        let mut scope = Scope::default();
-        for (name, value) in &self.matches {
-            let dimension = faults.take("match", dimension(name).map(Some), None);
-            let Some(dimension) = dimension else { continue };
-            if value.is_empty() || value.len() > NAME_BYTES_MAX {
-                faults.add("match", format!("the value of {dimension} has 1 to {NAME_BYTES_MAX} bytes"));
-            }
-            let value = match dimension {
-                Dimension::Provider => canonical_provider(value),
-                _ => value.clone(),
-            };
-            scope.matches.insert(dimension, value);
-        }
-        if let Some(name) = &self.each {
-            scope.each = faults.take("each", dimension(name).map(Some), None);
-        }
-        scope
     }
 
     fn window(&self, faults: &mut Faults) -> Window {
@@ -294,6 +281,34 @@ impl BudgetForm {
             Vec::new()
         })
     }
+}
+
+/// What people call something.
+pub(crate) fn check_name(name: &str, faults: &mut Faults) {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        faults.add("name", format!("has 1 to {NAME_BYTES_MAX} bytes and no control characters"));
+    }
+}
+
+/// Which calls are meant.
+pub(crate) fn scope(matches: &BTreeMap<String, String>, each: Option<&String>, faults: &mut Faults) -> Scope {
+    let mut scope = Scope::default();
+    for (name, value) in matches {
+        let dimension = faults.take("match", dimension(name).map(Some), None);
+        let Some(dimension) = dimension else { continue };
+        if value.is_empty() || value.len() > NAME_BYTES_MAX {
+            faults.add("match", format!("the value of {dimension} has 1 to {NAME_BYTES_MAX} bytes"));
+        }
+        let value = match dimension {
+            Dimension::Provider => canonical_provider(value),
+            _ => value.clone(),
+        };
+        scope.matches.insert(dimension, value);
+    }
+    if let Some(name) = each {
+        scope.each = faults.take("each", dimension(name).map(Some), None);
+    }
+    scope
 }
 
 /// A dimension that is known before a call is made.

@@ -2,7 +2,8 @@
 //!
 //! A pure state machine. A call is *admitted* against all budgets that match it in one decision and
 //! leaves a *hold* in each; when it is *booked* the hold goes and the cost stays. What is spent is
-//! only ever what was booked, so budgets and reports cannot disagree. Time is an argument. This crate
+//! only ever what was booked, so budgets and reports cannot disagree. Rate limits are asked in the
+//! same decision. Time is an argument. This crate
 //! must never know a store, a provider, a price, HTTP or a wall clock.
 
 mod account;
@@ -10,6 +11,10 @@ mod alert;
 mod definition;
 mod engine;
 mod form;
+mod hold;
+mod question;
+mod rate_form;
+mod rates;
 mod scope;
 mod typical;
 mod window;
@@ -18,9 +23,12 @@ mod words;
 pub use account::Sums;
 pub use alert::{Crossing, Turn};
 pub use definition::{AtLimit, Budget, Limit, Mode, Raise};
-pub use engine::{
-    Admitted, Ask, Booked, Booking, Bound, Denied, Engine, Hold, Item, Limits, Reason, Standing, Start,
-};
+pub use engine::Engine;
 pub use form::{BudgetForm, Fault, RaiseForm};
+pub use question::{
+    Admitted, Ask, Booked, Booking, Bound, Denied, Item, Limits, Reason, Refused, Standing, Start,
+};
+pub use rate_form::RateLimitForm;
+pub use rates::{Limited, Rate, RateLimit, RateStanding, Rates};
 pub use scope::{Scope, Subject};
 pub use window::Window;

@@ -84,19 +84,22 @@ impl Index {
     /// An index of these scopes, by their places.
     pub fn of<'a>(scopes: impl Iterator<Item = (usize, &'a Scope)>) -> Index {
         let mut index = Index::default();
-        for (place, scope) in scopes {
-            let dimensions: Vec<Dimension> = scope.matches.keys().cloned().collect();
-            let values = key(scope.matches.values().map(|value| Some(value.as_str()))).unwrap_or_default();
-            let shape = match index.shapes.iter().position(|shape| shape.dimensions == dimensions) {
-                Some(shape) => shape,
-                None => {
-                    index.shapes.push(Shape { dimensions, places: HashMap::new() });
-                    index.shapes.len() - 1
-                }
-            };
-            index.shapes[shape].places.entry(values).or_default().push(place);
-        }
+        scopes.for_each(|(place, scope)| index.add(place, scope));
         index
+    }
+
+    /// Adds a scope at a place.
+    pub fn add(&mut self, place: usize, scope: &Scope) {
+        let dimensions: Vec<Dimension> = scope.matches.keys().cloned().collect();
+        let values = key(scope.matches.values().map(|value| Some(value.as_str()))).unwrap_or_default();
+        let shape = match self.shapes.iter().position(|shape| shape.dimensions == dimensions) {
+            Some(shape) => shape,
+            None => {
+                self.shapes.push(Shape { dimensions, places: HashMap::new() });
+                self.shapes.len() - 1
+            }
+        };
+        self.shapes[shape].places.entry(values).or_default().push(place);
     }
 
     /// The places of the budgets that match, ascending.

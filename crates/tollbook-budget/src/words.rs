@@ -1,14 +1,15 @@
 //! A budget in words: what it will do, said before it does it, and what it did when it was in the way.
 
 use crate::definition::{AtLimit, Budget, Limit, Mode};
-use crate::engine::{Denied, Limits, Reason, Standing};
+use crate::question::{Denied, Limits, Reason, Refused, Standing};
+use crate::scope::Scope;
 use crate::window::Window;
 use std::fmt;
 use tollbook_types::Period;
 
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} may use {}{}", self.whose(), self.how_much(), self.when())?;
+        write!(f, "{} may use {}{}", self.scope, self.how_much(), self.when())?;
         match &self.at_limit {
             AtLimit::Warn => f.write_str("; beyond that nothing is stopped")?,
             AtLimit::Throttle => {
@@ -27,6 +28,9 @@ impl fmt::Display for Budget {
                     self.nearing_percent(),
                     pairs.join(", ")
                 )?;
+            }
+            AtLimit::Block if self.fits => {
+                f.write_str("; a call that does not fit gets fewer tokens out, or is refused")?;
             }
             AtLimit::Block => f.write_str("; a call that does not fit is refused")?,
         }
@@ -52,20 +56,22 @@ impl fmt::Display for Budget {
     }
 }
 
-impl Budget {
-    fn whose(&self) -> String {
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let conditions: Vec<String> =
-            self.scope.matches.iter().map(|(dimension, value)| format!("{dimension} = {value}")).collect();
-        let calls = match conditions.as_slice() {
-            [] => "All calls".to_owned(),
-            _ => format!("Calls with {}", conditions.join(" and ")),
-        };
-        match &self.scope.each {
-            None => format!("{calls} together"),
-            Some(each) => format!("{calls}, for each {each} alone (those without one share one limit),"),
+            self.matches.iter().map(|(dimension, value)| format!("{dimension} = {value}")).collect();
+        match conditions.as_slice() {
+            [] => f.write_str("All calls")?,
+            _ => write!(f, "Calls with {}", conditions.join(" and "))?,
+        }
+        match &self.each {
+            None => f.write_str(" together"),
+            Some(each) => write!(f, ", for each {each} alone (those without one share one limit),"),
         }
     }
+}
 
+impl Budget {
     fn how_much(&self) -> String {
         match self.limit {
             Limit::Usd(money) => format!("${money}"),
@@ -88,6 +94,15 @@ impl Budget {
             Window::Rolling { minutes } if minutes % 60 == 0 => format!(" in any {} hours", minutes / 60),
             Window::Rolling { minutes } => format!(" in any {minutes} minutes"),
             Window::Total => " in all".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::Budget(denied) => denied.fmt(f),
+            Refused::Rate(limited) => limited.fmt(f),
         }
     }
 }

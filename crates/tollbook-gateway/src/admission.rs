@@ -25,6 +25,8 @@ pub struct Ask<'a> {
     pub text: &'a [u8],
     /// Whether another model could be put in place of the one that it asks for.
     pub may_change_model: bool,
+    /// Whether its bound on tokens out could be lowered.
+    pub may_lower_max_tokens: bool,
 }
 
 /// What a call is let go with.
@@ -38,15 +40,26 @@ pub struct Admitted {
     pub remaining_usd: Option<Money>,
     /// Another model than it asked for.
     pub model: Option<String>,
+    /// Fewer tokens out than it asked for.
+    pub max_tokens: Option<u64>,
     /// A strict budget counts it: it may not go out without a record.
     pub must_be_recorded: bool,
 }
 
 /// Decides whether calls may go.
 pub trait Admission: Send + Sync {
+    /// Whether there is anything to ask: if not, nobody looks at what could be changed of a call.
+    fn asks(&self) -> bool;
+
     /// Lets a call go, or says why it may not. It is asked on the data plane's threads and must not
     /// wait.
     fn admit(&self, ask: &Ask<'_>) -> Result<Admitted, Refusal>;
+
+    /// Whether a request may go that might start work, of which nothing will be recorded.
+    fn pass(&self, ask: &Ask<'_>) -> Result<(), Refusal>;
+
+    /// A call that was let go is no longer under way; its record follows.
+    fn ended(&self, call_id: &str);
 
     /// Gives back what is held for a call that was let go and will have no record.
     fn release(&self, call_id: &str);
@@ -57,9 +70,19 @@ pub trait Admission: Send + Sync {
 pub struct Open;
 
 impl Admission for Open {
+    fn asks(&self) -> bool {
+        false
+    }
+
     fn admit(&self, _ask: &Ask<'_>) -> Result<Admitted, Refusal> {
         Ok(Admitted::default())
     }
+
+    fn pass(&self, _ask: &Ask<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn ended(&self, _call_id: &str) {}
 
     fn release(&self, _call_id: &str) {}
 }

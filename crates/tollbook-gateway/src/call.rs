@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use tollbook_ledger::LedgerError;
 use tollbook_types::{
-    Attribution, Digest, Entry, Event, Evidence, FreeReason, Meter, Money, OpenCall, Seq, Status, Timestamp,
+    Attribution, DOWNGRADED, Digest, Entry, Event, Evidence, FreeReason, Meter, Money, OpenCall, Seq, Status,
+    Timestamp,
 };
 use tollbook_usage::{End, Reader, Reading, Request, ResponseHead};
 use uuid::Uuid;
@@ -46,6 +47,8 @@ pub(crate) struct Plan {
     pub at: Timestamp,
     pub started: Instant,
     pub request: Request,
+    /// The model that was asked for, where it was changed to the request's.
+    pub asked_model: Option<String>,
     pub attribution: Arc<Attribution>,
     pub admitted: Admitted,
     /// The provider in the books.
@@ -224,6 +227,9 @@ impl Call {
         let core = &self.plane.core;
         core.counters.in_flight.down();
         let (id, must_be_recorded) = (told.plan.id, told.plan.admitted.must_be_recorded);
+        if !told.plan.is_poll {
+            core.admission.ended(&id.to_string());
+        }
         let outcome = record(&self.plane, told.event(&ending)?);
         // What a strict budget counts stays held: its open record says that it went out.
         if outcome.is_none() && !must_be_recorded {
@@ -298,6 +304,10 @@ impl Told {
             event.evidence = Evidence::ProviderUsage;
         }
         event.flags.extend(blind);
+        if let Some(asked) = plan.asked_model {
+            event.flags.push(DOWNGRADED.to_owned());
+            event.request_model = Some(asked);
+        }
         finish(&mut event, ending);
         event.id = plan.id.to_string();
         SOURCE.clone_into(&mut event.source);

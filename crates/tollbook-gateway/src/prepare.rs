@@ -82,6 +82,9 @@ impl Way<'_> {
         let (starts, read_path) = (is_plain || told.is_some(), told.as_deref().unwrap_or(rest));
         let is_poll = !starts && parts.method == Method::GET && is_polled(Api::of(reads_as, rest));
         if !starts && !is_poll {
+            if Api::of(reads_as, rest).may_start_work(parts.method.as_str(), rest) {
+                self.pass(reads_as, rest, key, &parts)?;
+            }
             head.forward(&mut parts.headers, self.route)?;
             let call = Call::untold(self.plane.clone());
             let request = self.request(parts, Outbound::partly(Bytes::new(), body), rest)?;
@@ -101,18 +104,23 @@ impl Way<'_> {
         }
         let admitted =
             if starts { self.admit(&facts, &attribution, key, &seen)? } else { Admitted::default() };
-        let facts = match &admitted.model {
-            None => facts,
-            Some(to) => {
-                self.change_model(to, &mut parts.headers, &mut seen);
-                Facts::facts(reads_as, parts.method.as_str(), read_path, None, Some(&seen.text))
-            }
+        let asked_model = admitted.model.as_ref().and(facts.model.clone());
+        let is_changed = change(&admitted, &facts, &mut seen);
+        let facts = if is_changed {
+            parts.headers.remove(header::CONTENT_LENGTH);
+            // What was put in before is put in again.
+            let asking = hides_usage.then(|| ask_for_usage(&seen.text)).flatten();
+            seen.out = Outbound::whole(asking.map_or_else(|| seen.text.clone(), Bytes::from));
+            Facts::facts(reads_as, parts.method.as_str(), read_path, None, Some(&seen.text))
+        } else {
+            facts
         };
         let plan = Plan {
             id: self.id,
             at: self.at,
             started: self.started,
             request: facts,
+            asked_model,
             attribution: Arc::new(attribution),
             admitted: admitted.clone(),
             provider: upstream.provider.clone(),
@@ -137,6 +145,7 @@ impl Way<'_> {
         seen: &Seen,
     ) -> Result<Admitted, Refusal> {
         let call_id = self.id.to_string();
+        let may_change = seen.is_whole && self.plane.core.admission.asks();
         self.plane.core.admission.admit(&Ask {
             call_id: &call_id,
             at: self.at,
@@ -146,18 +155,27 @@ impl Way<'_> {
             attribution,
             key,
             text: &seen.text,
-            may_change_model: seen.is_whole && model_in(&seen.text).is_some(),
+            may_change_model: may_change && model_in(&seen.text).is_some(),
+            may_lower_max_tokens: may_change && MaxTokens::of(facts, &seen.text).is_some(),
         })
     }
 
-    /// Puts another model into the body.
-    fn change_model(&self, to: &str, headers: &mut HeaderMap, seen: &mut Seen) {
-        let Some(place) = model_in(&seen.text) else { return };
-        let name = serde_json::Value::from(to).to_string();
-        let parts = [&seen.text[..place.start], name.as_bytes(), &seen.text[place.end..]];
-        seen.text = Bytes::from(parts.concat());
-        seen.out = Outbound::whole(seen.text.clone());
-        headers.remove(header::CONTENT_LENGTH);
+    /// Asks whether a request may go that might start work, but not such as could be metered.
+    fn pass(&self, reads_as: &str, rest: &str, key: &Key, parts: &Parts) -> Result<(), Refusal> {
+        let facts = Facts::facts(reads_as, parts.method.as_str(), rest, None, None);
+        let attribution = attribution(key, &parts.headers, None, &facts);
+        self.plane.core.admission.pass(&Ask {
+            call_id: &self.id.to_string(),
+            at: self.at,
+            provider: &self.route.upstream.provider,
+            model: None,
+            request: &facts,
+            attribution: &attribution,
+            key,
+            text: &[],
+            may_change_model: false,
+            may_lower_max_tokens: false,
+        })
     }
 
     /// Reads as much of a body as has to be read.
@@ -228,6 +246,70 @@ impl Way<'_> {
         *request.uri_mut() = path.into();
         *request.headers_mut() = parts.headers;
         Ok(request)
+    }
+}
+
+/// Changes the text of a body to what it is let go with; whether there was anything to change.
+fn change(admitted: &Admitted, facts: &Facts, seen: &mut Seen) -> bool {
+    let mut changes = Vec::new();
+    if let Some(to) = &admitted.model
+        && let Some(place) = model_in(&seen.text)
+    {
+        changes.push((place, serde_json::Value::from(to.as_str()).to_string()));
+    }
+    if let Some(most) = admitted.max_tokens
+        && let Some(bound) = MaxTokens::of(facts, &seen.text)
+    {
+        changes.push((bound.place, format!("{}{most}", bound.before)));
+    }
+    // From the back, so that places stay where they are.
+    changes.sort_by_key(|(place, _)| std::cmp::Reverse(place.start));
+    for (place, text) in &changes {
+        let parts = [&seen.text[..place.start], text.as_bytes(), &seen.text[place.end..]];
+        seen.text = Bytes::from(parts.concat());
+    }
+    !changes.is_empty()
+}
+
+/// Where a body bounds the tokens of its answer.
+struct MaxTokens {
+    /// Where the number stands, or would.
+    place: Range<usize>,
+    /// What has to stand before it.
+    before: String,
+}
+
+impl MaxTokens {
+    /// `None` where it is bounded twice, deep inside, or for several answers.
+    fn of(facts: &Facts, text: &[u8]) -> Option<MaxTokens> {
+        let known: &[&str] = match facts.api {
+            // The first is put in where there is none; other providers know only the second.
+            Api::Chat if ["openai", "azure"].contains(&facts.provider.as_str()) => {
+                &["max_completion_tokens", "max_tokens"]
+            }
+            Api::Chat => &["max_tokens", "max_completion_tokens"],
+            Api::Completions | Api::Messages => &["max_tokens"],
+            Api::Responses => &["max_output_tokens"],
+            _ => return None,
+        };
+        if facts.n.is_some_and(|answers| answers > 1) {
+            return None;
+        }
+        let mut members = Members::of(text);
+        let mut found = Vec::new();
+        let mut is_empty = true;
+        for member in members.by_ref() {
+            is_empty = false;
+            if known.iter().any(|name| name.as_bytes() == member.name) {
+                found.push(member.value);
+            }
+        }
+        let end = members.end()?;
+        match found.as_slice() {
+            [place] => Some(MaxTokens { place: place.clone(), before: String::new() }),
+            [] if !is_empty => Some(MaxTokens { place: end..end, before: format!(",\"{}\":", known[0]) }),
+            _ => None,
+        }
     }
 }
 

@@ -176,6 +176,29 @@ impl Reason {
     }
 }
 
+/// What a rate limit that is in the way allows, as its own fields of the answer tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// What it is called there.
+    pub name: &'static str,
+    /// How much.
+    pub quota: u64,
+    /// Of what, unless of requests.
+    pub unit: Option<&'static str>,
+    /// In how many seconds; absent where it is not a matter of time.
+    pub window_s: Option<u32>,
+}
+
+impl Quota {
+    /// `RateLimit-Policy`, a structured field.
+    fn policy(self) -> String {
+        let Quota { name, quota, unit, window_s } = self;
+        let window = window_s.map_or(String::new(), |seconds| format!(";w={seconds}"));
+        let unit = unit.map_or(String::new(), |unit| format!(";qu=\"{unit}\""));
+        format!("\"{name}\";q={quota}{window}{unit}")
+    }
+}
+
 /// A refusal: nothing was forwarded, or nothing came back.
 #[derive(Clone, Debug)]
 pub struct Refusal {
@@ -187,12 +210,14 @@ pub struct Refusal {
     pub message: String,
     /// Seconds to wait; only heard of with a rate limit, and at most [`RETRY_AFTER_S_MAX`].
     pub retry_after_s: Option<u32>,
+    /// The rate limit that is in the way.
+    pub quota: Option<Quota>,
 }
 
 impl Refusal {
     /// A refusal with its usual status.
     pub fn new(reason: Reason, message: impl Into<String>) -> Refusal {
-        Refusal { status: reason.status(), reason, message: message.into(), retry_after_s: None }
+        Refusal { status: reason.status(), reason, message: message.into(), retry_after_s: None, quota: None }
     }
 }
 
@@ -228,6 +253,8 @@ pub fn answer(dialect: &str, refusal: &Refusal, call_id: &str) -> Response<Bytes
     let body = match shape {
         Shape::OpenAi => {
             let (kind, code) = refusal.reason.openai(refusal.status);
+            let is_of_tokens = refusal.quota.is_some_and(|quota| quota.unit == Some("tokens"));
+            let kind = if is_of_tokens { "tokens" } else { kind };
             json!({"error": {"message": refusal.message, "type": kind, "param": null, "code": code}})
         }
         Shape::Anthropic => json!({
@@ -256,7 +283,19 @@ pub fn answer(dialect: &str, refusal: &Refusal, call_id: &str) -> Response<Bytes
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let (Reason::RateLimited, Some(seconds)) = (refusal.reason, refusal.retry_after_s) {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.min(RETRY_AFTER_S_MAX)));
+        let seconds = seconds.min(RETRY_AFTER_S_MAX);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some(quota) = refusal.quota {
+            let fields = [
+                ("ratelimit-policy", quota.policy()),
+                ("ratelimit", format!("\"{}\";r=0;t={seconds}", quota.name)),
+            ];
+            for (name, text) in fields {
+                // Numbers and words of our own.
+                let Ok(value) = HeaderValue::try_from(text) else { continue };
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
     }
     response
 }
@@ -392,6 +431,16 @@ mod tests {
         let wait = |reason, seconds| Refusal { retry_after_s: Some(seconds), ..Refusal::new(reason, "m") };
         let limited = openai("requests", "rate_limit_exceeded");
         check("openai", &wait(Reason::RateLimited, 7), limited.clone(), &[retry, ("retry-after", Some("7"))]);
+        let tokens = Quota { name: "tokens", quota: 1_000, unit: Some("tokens"), window_s: Some(60) };
+        let by_rate = Refusal { quota: Some(tokens), ..wait(Reason::RateLimited, 7) };
+        let fields = [
+            ("retry-after", Some("7")),
+            ("ratelimit-policy", Some("\"tokens\";q=1000;w=60;qu=\"tokens\"")),
+            ("ratelimit", Some("\"tokens\";r=0;t=7")),
+        ];
+        check("openai", &by_rate, openai("tokens", "rate_limit_exceeded"), &fields);
+        check("anthropic", &by_rate, anthropic("rate_limit_error"), &fields);
+        check("google", &by_rate, google(429, "RESOURCE_EXHAUSTED"), &fields);
         check("openai", &wait(Reason::RateLimited, 9_999), limited, &[retry, ("retry-after", Some("60"))]);
         let spent = Refusal { status: StatusCode::TOO_MANY_REQUESTS, ..wait(Reason::BudgetExceeded, 30) };
         let quota = openai("insufficient_quota", "insufficient_quota");

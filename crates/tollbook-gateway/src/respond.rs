@@ -26,6 +26,10 @@ const HELD_ANSWER_BYTES: u64 = 64 * 1024;
 pub(crate) const CALL_ID: HeaderName = HeaderName::from_static("x-tollbook-call-id");
 const CACHE: HeaderName = HeaderName::from_static("x-tollbook-cache");
 const REMAINING: HeaderName = HeaderName::from_static("x-tollbook-budget-remaining-usd");
+/// The model that a budget had the call go to, instead of the one that it asked for.
+const MODEL: HeaderName = HeaderName::from_static("x-tollbook-model");
+/// The tokens out that a budget had the call cut to.
+const MAX_TOKENS: HeaderName = HeaderName::from_static("x-tollbook-max-tokens");
 const LITELLM_CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const LITELLM_MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
 
@@ -106,6 +110,13 @@ impl Way<'_> {
         let left = back.admitted.remaining_usd.map(|left| left.to_string());
         if let Some(left) = left.and_then(|left| HeaderValue::try_from(left).ok()) {
             headers.insert(REMAINING, left);
+        }
+        let model = back.admitted.model.as_deref().map(HeaderValue::try_from);
+        if let Some(Ok(model)) = model {
+            headers.insert(MODEL, model);
+        }
+        if let Some(most) = back.admitted.max_tokens {
+            headers.insert(MAX_TOKENS, HeaderValue::from(most));
         }
     }
 

@@ -104,7 +104,8 @@ fn query<'e>(event: &'e Event, leg: Option<&'e Leg>) -> Query<'e> {
     Query {
         provider: &event.provider,
         model: own.unwrap_or(&event.model),
-        request_model: if own.is_some() { None } else { event.request_model.as_deref() },
+        // What was asked for says nothing of the price where something else was sent.
+        request_model: event.request_model.as_deref().filter(|_| own.is_none() && !event.is_downgraded()),
         at: event.occurred_at,
         conditions: &event.conditions,
     }

@@ -8,6 +8,10 @@ use crate::usage::{Evidence, ProviderCost, Usage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// The flag of a call that a budget had go to another model: its `request_model` is what was asked
+/// for, and was not sent.
+pub const DOWNGRADED: &str = "downgraded";
+
 /// Circumstances that prices depend on, by name: `service_tier`, `processing` (`batch`), `speed`,
 /// `region`, `route`, `search_type`, `search_context_size`, `inference_geo`, … Values are lower case.
 pub type Conditions = BTreeMap<String, String>;
@@ -251,6 +255,11 @@ impl Event {
     /// Whether it is a demonstration, which never happened.
     pub fn is_demo(&self) -> bool {
         self.source == DEMO_SOURCE
+    }
+
+    /// Whether a budget had the call go to another model than it asked for.
+    pub fn is_downgraded(&self) -> bool {
+        self.flags.iter().any(|flag| flag == DOWNGRADED)
     }
 
     /// Whether the call counts as an error in reports.

@@ -33,7 +33,7 @@ pub use dimension::Dimension;
 pub use entry::{Adjustment, CostBasis, Entry, LegRating, OpenCall, Rating, Seq};
 pub use erasure::{Eraser, Erasure, Erasures, json_mentions};
 pub use event::{
-    CacheHit, Conditions, Content, DEMO_SOURCE, Event, FreeReason, Identity, ResponseKey, Status,
+    CacheHit, Conditions, Content, DEMO_SOURCE, DOWNGRADED, Event, FreeReason, Identity, ResponseKey, Status,
 };
 pub use key::{KEY_START, Key, Role};
 pub use member::{Link, Member};

@@ -217,7 +217,29 @@ impl Api {
             _ => !path.ends_with("/cancel") && !path.ends_with(":cancel"),
         }
     }
+
+    /// Whether a request that [`Api::starts_work`] does not know might start work that is billed
+    /// after all: whatever changes something and is not known to be free.
+    pub fn may_start_work(self, method: &str, url_path: &str) -> bool {
+        let is = |known: &str| method.eq_ignore_ascii_case(known);
+        let path = path_only(url_path);
+        let is_free = FREE.iter().any(|end| path.ends_with(end)) || path.contains("/uploads/");
+        match self {
+            _ if ["GET", "HEAD", "OPTIONS", "DELETE"].into_iter().any(is) => false,
+            Api::CountTokens | Api::Moderation | Api::BatchResults => !is("POST"),
+            Api::Other => !is_free,
+            _ => !is_free || !is("POST"),
+        }
+    }
+
+    /// The ends of paths that are known, each with its family.
+    pub fn known_paths() -> impl Iterator<Item = (&'static str, Api)> {
+        ENDS.iter().copied()
+    }
 }
+
+/// Paths to which a request that changes something starts nothing that is billed.
+const FREE: &[&str] = &["/files", "/uploads", "/cancel", ":cancel", "/api/show"];
 
 /// The path without query and fragment.
 pub(crate) fn path_only(url_path: &str) -> &str {
@@ -259,6 +281,26 @@ mod tests {
         ];
         for (provider, path, api) in cases {
             assert_eq!(Api::of(provider, path), api, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_to_be_free_may_be_billed() {
+        let cases = [
+            ("POST", "/v1/fine_tuning/jobs", true),
+            ("POST", "/v1/something/new?x=/files", true),
+            ("PUT", "/v1/chat/completions", true),
+            ("BREW", "/v1/models", true),
+            ("POST", "/v1/files", false),
+            ("POST", "/v1/uploads/upload_1/parts", false),
+            ("POST", "/v1/responses/resp_1/cancel", false),
+            ("POST", "/v1/messages/count_tokens", false),
+            ("GET", "/v1/models", false),
+            ("DELETE", "/v1/files/f", false),
+            ("HEAD", "/anything", false),
+        ];
+        for (method, path, wanted) in cases {
+            assert_eq!(Api::of("openai", path).may_start_work(method, path), wanted, "{method} {path}");
         }
     }
 

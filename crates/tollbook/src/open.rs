@@ -143,6 +143,9 @@ pub fn enforce_budgets(ledger: &Ledger, config: &Config) -> Result<(), Failure> 
         error => Failure::new(format!("a budget cannot be put in force: {error}")),
     };
     ledger.load_budgets(&zone).map_err(failed)?;
+    for set in &config.rate_limits {
+        ledger.configure_rate_limit(set.value.clone()).map_err(failed)?;
+    }
     config
         .budgets
         .iter()

@@ -6,6 +6,7 @@ mod calls;
 mod family;
 mod histogram;
 mod labels;
+mod limits;
 mod seeds;
 
 pub(crate) use calls::Calls;
@@ -204,6 +205,7 @@ pub(crate) async fn show(
     }
     let mut families = of_ledger(&shared.ledger.status());
     families.extend(of_book(&shared.ledger.book()));
+    families.extend(limits::families(&shared.ledger));
     families.extend(shared.counts.families());
     families.extend(shared.calls.families());
     families.extend(shared.seeds.iter().flat_map(|seeds| seeds.families()));

@@ -1,9 +1,9 @@
 //! The shape of a budget and of where it stands.
 
-use super::schema;
+use super::{RateView, schema};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use tollbook_budget::{BudgetForm, Limit, Standing, Subject};
+use tollbook_budget::{BudgetForm, Limit, RateStanding, Standing, Subject};
 use tollbook_ledger::Ledger;
 use tollbook_ledger::budgets::{Defined, Source};
 use tollbook_store::StoredCall;
@@ -46,6 +46,8 @@ pub struct NewBudgetView {
     warn_at: Option<Vec<u32>>,
     #[schema(pattern = "^(strict|expected)$")]
     mode: Option<String>,
+    /// For strict budgets that block: a call that does not fit gets fewer tokens out.
+    fit_max_tokens: Option<bool>,
     /// Channels; there are none yet.
     notify: Option<Vec<String>>,
     /// More, for a while: made at `/raise`.
@@ -202,9 +204,21 @@ impl LimitView {
             stands: StandingView::of(standing, each.is_some()),
         }
     }
+}
 
+/// Every limit that applies.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Limits)]
+pub struct LimitsView {
+    /// Budgets.
+    pub data: Vec<LimitView>,
+    /// Rate limits.
+    pub rate_limits: Vec<RateView>,
+}
+
+impl LimitsView {
     /// Every limit that applies to a call.
-    pub fn of_call(ledger: &Ledger, call: &StoredCall) -> Vec<LimitView> {
+    pub fn of_call(ledger: &Ledger, call: &StoredCall) -> LimitsView {
         let (event, state) = (&call.entry.event, call.corrected());
         let subject = Subject {
             provider: &event.provider,
@@ -212,25 +226,31 @@ impl LimitView {
             model: Some(&event.model),
             who: &state.attribution,
         };
-        let standings = ledger.limits_of(&subject).into_iter().map(|standing| (standing, BTreeMap::new()));
-        LimitView::all(ledger, standings)
+        let always = BTreeMap::new;
+        let budgets = ledger.limits_of(&subject).into_iter().map(|stands| (stands, always()));
+        let rates = ledger.rates_of(&subject).into_iter().map(|stands| (stands, always()));
+        LimitsView::all(ledger, budgets, rates)
     }
 
     /// Every limit that may apply to calls of a key.
-    pub fn of_key(ledger: &Ledger, key: &Key) -> Vec<LimitView> {
+    pub fn of_key(ledger: &Ledger, key: &Key) -> LimitsView {
         let who = Attribution { key: Some(key.id.clone()), ..key.binding.clone() };
-        LimitView::all(ledger, ledger.limits_on(&who).into_iter())
+        LimitsView::all(ledger, ledger.limits_on(&who).into_iter(), ledger.rates_on(&who).into_iter())
     }
 
     fn all(
         ledger: &Ledger,
-        standings: impl Iterator<Item = (Standing, BTreeMap<Dimension, String>)>,
-    ) -> Vec<LimitView> {
+        budgets: impl Iterator<Item = (Standing, BTreeMap<Dimension, String>)>,
+        rates: impl Iterator<Item = (RateStanding, BTreeMap<Dimension, String>)>,
+    ) -> LimitsView {
         // One that was taken away since is no limit any more.
-        let view = |(standing, when): (Standing, BTreeMap<Dimension, String>)| {
-            Some(LimitView::of(ledger.budget(&standing.budget)?.as_ref(), &standing, &when))
-        };
-        standings.filter_map(view).collect()
+        let data = budgets.filter_map(|(stands, when)| {
+            Some(LimitView::of(ledger.budget(&stands.budget)?.as_ref(), &stands, &when))
+        });
+        let rate_limits = rates.filter_map(|(stands, when)| {
+            Some(RateView::of(ledger.rate_limit(&stands.limit)?.as_ref(), stands, &when))
+        });
+        LimitsView { data: data.collect(), rate_limits: rate_limits.collect() }
     }
 }
 

@@ -123,6 +123,14 @@ const ACTS: &[(&str, &str, &str, &str)] = &[
     ("DELETE", "/api/v1/budgets/{id}", "", "budget.remove"),
     ("PUT", "/api/v1/demo", "", "demo.add"),
     ("DELETE", "/api/v1/demo", "", "demo.remove"),
+    (
+        "POST",
+        "/api/v1/rate-limits",
+        r#"{"name":"r","match":{"user":"canary"},"requests_per_minute":5}"#,
+        "rate_limit.create",
+    ),
+    ("PATCH", "/api/v1/rate-limits/{id}", r#"{"requests_per_minute":6}"#, "rate_limit.change"),
+    ("DELETE", "/api/v1/rate-limits/{id}", "", "rate_limit.remove"),
     ("POST", "/api/v1/erasures", r#"{"user":"canary","reason":"asked"}"#, "person.erase"),
     (
         "POST",

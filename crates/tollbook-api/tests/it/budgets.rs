@@ -14,6 +14,11 @@ pub const ROWS: &[Row] = &[
     ("DELETE", "/api/v1/budgets/{id}", [401, 404, 403, 403, 403, 403]),
     ("POST", "/api/v1/budgets/{id}/raise", [401, 422, 403, 403, 403, 403]),
     ("GET", "/api/v1/limits", [401, 400, 403, 403, 403, 400]),
+    ("GET", "/api/v1/rate-limits", [401, 200, 403, 403, 403, 200]),
+    ("POST", "/api/v1/rate-limits", [401, 422, 403, 403, 403, 403]),
+    ("GET", "/api/v1/rate-limits/{id}", [401, 404, 403, 403, 403, 404]),
+    ("PATCH", "/api/v1/rate-limits/{id}", [401, 404, 403, 403, 403, 403]),
+    ("DELETE", "/api/v1/rate-limits/{id}", [401, 404, 403, 403, 403, 403]),
     ("POST", "/api/v1/admit", [401, 422, 403, 422, 422, 403]),
     ("DELETE", "/api/v1/holds/{id}", [401, 404, 403, 404, 404, 403]),
 ];
@@ -185,5 +190,56 @@ fn which_limits_apply_is_explained_for_a_call_and_for_a_key() {
         ("call=e1&user=ann", "400 parameter_invalid"),
     ] {
         assert_eq!(explain(query).verdict(), verdict, "{query}");
+    }
+}
+
+#[test]
+fn a_rate_limit_is_made_changed_and_taken_away_and_binds_who_asks_first() {
+    let rig = Rig::new();
+    let path = "/api/v1/rate-limits";
+    let post = |body: Value| rig.call(Method::POST, path, &rig.keys.admin, body.to_string());
+    let made = post(json!({"name": "r", "match": {"tag.team": "ops"}, "requests_per_minute": 1}));
+    assert_eq!(made.status, 201, "{}", made.text());
+    let one = format!("{path}/{}", made.json()["id"].as_str().unwrap());
+    let shown = rig.get(&one, &rig.keys.viewer);
+    assert_eq!((shown.json(), &shown.headers["etag"]), (made.json(), &"\"1\"".parse().unwrap()));
+    assert_eq!(
+        made.json()["words"],
+        "Calls with tag.team = ops together may be at most 1 requests a minute."
+    );
+    assert_eq!(admit(&rig, json!({})).verdict(), "200 ");
+    let refused = admit(&rig, json!({}));
+    assert_eq!(
+        (refused.verdict().as_str(), &refused.headers["retry-after"]),
+        ("429 rate_limited", &"60".parse().unwrap())
+    );
+
+    let patch = |body: Value, tag: &str| {
+        let headers = [("content-type", "application/json"), ("if-match", tag)];
+        rig.send(request(Method::PATCH, &one, &rig.keys.admin, &headers, body.to_string()))
+    };
+    let changed = patch(json!({"requests_per_minute": null, "concurrent_calls": 1}), "\"1\"").json();
+    assert_eq!((&changed["requests_per_minute"], &changed["concurrent_calls"]), (&Value::Null, &json!(1)));
+    assert_eq!(patch(json!({"concurrent_calls": 2}), "\"1\"").verdict(), "412 precondition_failed");
+    assert_eq!(patch(json!({"concurrent_calls": null}), "*").verdict(), "422 field_invalid");
+    // A hold is a call under way until it is settled.
+    let hold = admit(&rig, json!({})).json()["hold_id"].as_str().unwrap().to_owned();
+    assert_eq!(admit(&rig, json!({})).verdict(), "429 rate_limited");
+    assert_eq!(
+        rig.ingest(event("e1", &format!(r#","hold_id":"{hold}","tags":{{"team":"ops"}}"#))).status,
+        200
+    );
+    assert_eq!(admit(&rig, json!({})).verdict(), "200 ");
+
+    assert_eq!(rig.call(Method::DELETE, &one, &rig.keys.admin, "").status, 204);
+    assert_eq!(rig.get(path, &rig.keys.viewer).json()["data"], json!([]));
+    assert_eq!(admit(&rig, json!({})).verdict(), "200 ");
+    for (body, verdict) in [
+        (json!({"name": "r"}), "422 field_invalid"),
+        (json!({"name": "r", "requests_per_minute": -1}), "422 field_invalid"),
+        (json!({"name": "r", "requests_per_hour": 1}), "422 unknown_member"),
+        (json!({"name": "r", "each": "status", "concurrent_calls": 1}), "422 field_invalid"),
+    ] {
+        assert_eq!(post(body.clone()).verdict(), verdict, "{body}");
     }
 }

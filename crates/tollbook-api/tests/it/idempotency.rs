@@ -149,6 +149,7 @@ fn whatever_is_made_is_made_once() {
     let cases = [
         (PATH, BODY),
         ("/api/v1/members", r#"{"name":"Ann","role":"viewer"}"#),
+        ("/api/v1/rate-limits", r#"{"name":"r","requests_per_minute":5}"#),
         ("/api/v1/budgets", r#"{"name":"b","match":{"user":"ann"},"limit_usd":"5","window":"day"}"#),
     ];
     let mut budget = String::new();

@@ -1,7 +1,7 @@
 //! Which calls are let go, and what they leave behind.
 
 use crate::rig::{Call, NOW, account, budget, call, cents, engine, instant, standing, stands, verdict};
-use tollbook_budget::{Booking, Engine, Item, Limits, Start, Sums, Turn};
+use tollbook_budget::{Ask, Booking, Bound, Engine, Item, Limits, Reason, Refused, Start, Sums, Turn};
 use tollbook_types::{Money, Timestamp};
 
 const STRICT: &str = r#""limit_usd":"1.00","window":"month","mode":"strict""#;
@@ -83,7 +83,9 @@ fn an_unknown_outcome_stays_unsettled_until_it_is_settled() {
     lost.admit(&mut engine).unwrap();
     lost.book_all(&mut engine, 1, Money::ZERO, cents(70));
     assert_eq!(standing(&engine, "b", NOW), "0/0/0.7 of 1");
-    let denied = call("next", "", 40).admit(&mut engine).unwrap_err();
+    let Err(Refused::Budget(denied)) = call("next", "", 40).admit(&mut engine) else {
+        panic!("it is let go")
+    };
     assert_eq!((denied.needed, denied.standing.left()), (Some(cents(40).picos()), cents(30).picos()));
     // It is settled at 20 cents: the whole new state replaces the old one.
     let items = |cost: i128, unsettled: i128, sign: i128| {
@@ -172,6 +174,37 @@ fn near_the_limit_calls_go_to_the_cheaper_model() {
     assert_eq!(ask("d", "third", 5), "ok");
     assert_eq!(ask("e", "third", 50), "spent (b)");
     assert_eq!(ask("f", "small", 50), "ok");
+    // A strict limit is one for the other model, too.
+    let mut engine = engine_of(&format!(r#"{members},"mode":"strict""#));
+    let mut ask = |id: &str, model: &str, worst| {
+        let call = call(id, "", worst).model(model);
+        let result = call.admit(&mut engine);
+        let Err(Refused::Budget(denied)) = &result else { return verdict(&result) };
+        let Reason::Downgrade { to } = &denied.reason else { return verdict(&result) };
+        verdict(&call.instead(to, worst / 4).admit(&mut engine))
+    };
+    assert_eq!(ask("a", "big", 80), "ok");
+    assert_eq!((ask("b", "big", 40), ask("c", "big", 60)), ("ok".into(), "spent (b)".into()));
+    assert_eq!(ask("d", "small", 15), "spent (b)");
+}
+
+fn engine_of(members: &str) -> Engine {
+    engine(&[("b", members)])
+}
+
+#[test]
+fn what_is_spent_stops_what_is_not_known_to_be_free() {
+    let unknown = |id: &str| Call { worst: Err(Limits::Unpriced), ..call(id, "", 0) };
+    let mut engine = engine_of(r#""limit_usd":"1","window":"day""#);
+    assert_eq!(verdict(&unknown("a").admit(&mut engine)), "ok");
+    assert_eq!(verdict(&unknown("a").pass(&mut engine)), "ok");
+    call("b", "", 100).admit(&mut engine).unwrap();
+    assert_eq!(verdict(&unknown("c").admit(&mut engine)), "spent (b)");
+    assert_eq!(verdict(&unknown("c").pass(&mut engine)), "spent (b)");
+    assert_eq!(verdict(&call("free", "", 0).admit(&mut engine)), "ok");
+    let mut strict = engine_of(r#""limit_usd":"1","window":"day","mode":"strict""#);
+    assert_eq!(verdict(&unknown("a").pass(&mut strict)), "unpriced (b)");
+    assert_eq!((engine.holds(), strict.holds()), (3, 0), "nothing is held for what only passes");
 }
 
 #[test]
@@ -268,6 +301,7 @@ fn holds_go_when_they_are_released_or_over() {
         usual: bound,
         expires_at: Some(instant("2026-11-22T10:32:00Z")),
         is_downgraded: false,
+        fingerprint: None,
     };
     engine.admit(&ask).unwrap();
     engine.tick(instant("2026-11-22T10:31:59Z"));
@@ -324,4 +358,29 @@ fn what_answers_under_another_name_counts_by_either() {
     assert_eq!(standing(&engine, "b", NOW), "0.5/0/0 of 1");
     let all = engine.standings("b", instant(NOW));
     assert_eq!(all.iter().map(stands).collect::<Vec<_>>(), ["0.5/0/0 of 1"]);
+}
+
+#[test]
+fn a_large_budget_does_not_refuse_at_a_small_spend() {
+    // $2,000 of which $0.15 are spent, and two hundred calls at once that could cost $40 each.
+    let mut engine = engine_of(r#""limit_usd":"2000","window":"month""#);
+    let usual = |engine: &mut Engine, id: &str, usual_cents: i128| {
+        let call = call(id, "operation=chat", 4_000);
+        let bound = |cents: i128| Bound { cost: Ok(self::cents(cents)), tokens: Some(1_000_000) };
+        let ask = Ask { worst: bound(4_000), usual: bound(usual_cents), ..call.ask() };
+        verdict(&engine.admit(&ask))
+    };
+    for n in 0..200 {
+        // Nothing is known of such calls yet: an answer of 16,384 tokens of the dearest model.
+        assert_eq!(usual(&mut engine, &format!("first{n}"), 130), "ok");
+    }
+    for n in 0..200 {
+        let call = call(&format!("first{n}"), "operation=chat", 4_000);
+        let cost = Money::from_picos(if n < 10 { 15_000_000_000 } else { 0 });
+        call.book(&mut engine, n + 1, cost);
+    }
+    assert_eq!(standing(&engine, "b", NOW), "0.15/0/0 of 2000");
+    for n in 0..10_000 {
+        assert_eq!(usual(&mut engine, &format!("next{n}"), 130), "ok", "{}", standing(&engine, "b", NOW));
+    }
 }

@@ -3,6 +3,8 @@
 
 mod decisions;
 mod forms;
+mod rates;
 mod rig;
 mod scale;
 mod simulation;
+mod windows;

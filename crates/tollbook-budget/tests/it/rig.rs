@@ -1,10 +1,10 @@
 //! An engine, and short words for calls to it.
 
 use tollbook_budget::{
-    Admitted, Ask, Booked, Booking, Bound, Budget, BudgetForm, Denied, Engine, Item, Limits, Reason,
-    Standing, Start, Subject,
+    Admitted, Ask, Booked, Booking, Bound, Budget, BudgetForm, Engine, Item, Limits, RateLimitForm, Reason,
+    Refused, Standing, Start, Subject,
 };
-use tollbook_types::{Attribution, Money, Timestamp, Zone};
+use tollbook_types::{Attribution, Digest, Money, Timestamp, Zone};
 
 /// The present of every test that does not say otherwise: a Sunday.
 pub const NOW: &str = "2026-11-22T10:31:00Z";
@@ -47,6 +47,8 @@ pub struct Call {
     pub model: String,
     pub at: Timestamp,
     pub worst: Result<Money, Limits>,
+    /// The model that it was changed to.
+    pub instead: Option<String>,
 }
 
 pub fn cents(cents: i128) -> Money {
@@ -60,6 +62,7 @@ pub fn call(id: &str, who: &str, worst_cents: i128) -> Call {
         model: "gpt-x".to_owned(),
         at: instant(NOW),
         worst: Ok(cents(worst_cents)),
+        instead: None,
     }
 }
 
@@ -75,20 +78,38 @@ impl Call {
     }
 
     pub fn subject(&self) -> Subject<'_> {
-        Subject { provider: "openai", request_model: Some(&self.model), model: None, who: &self.who }
+        let model = self.instead.as_deref();
+        Subject { provider: "openai", request_model: Some(&self.model), model, who: &self.who }
     }
 
-    pub fn admit(&self, engine: &mut Engine) -> Result<Admitted, Box<Denied>> {
+    /// The same with another model.
+    pub fn instead(mut self, model: &str, worst_cents: i128) -> Call {
+        (self.instead, self.worst) = (Some(model.to_owned()), Ok(cents(worst_cents)));
+        self
+    }
+
+    pub fn admit(&self, engine: &mut Engine) -> Result<Admitted, Refused> {
+        engine.admit(&self.ask())
+    }
+
+    /// Asks without a hold.
+    pub fn pass(&self, engine: &mut Engine) -> Result<Admitted, Refused> {
+        let nothing = Admitted { held: None, left: None, budgets: 0, is_strict: false };
+        engine.pass(&self.ask()).map(|()| nothing)
+    }
+
+    pub fn ask(&self) -> Ask<'_> {
         let bound = Bound { cost: self.worst, tokens: self.worst.ok().map(|_| 1_000) };
-        engine.admit(&Ask {
+        Ask {
             id: &self.id,
             at: self.at,
             subject: self.subject(),
             worst: bound,
             usual: bound,
             expires_at: None,
-            is_downgraded: false,
-        })
+            is_downgraded: self.instead.is_some(),
+            fingerprint: Some(Digest::of(self.model.as_bytes())),
+        }
     }
 
     /// Books what it cost, at the time of its admission.
@@ -122,6 +143,12 @@ pub fn standing(engine: &Engine, id: &str, now: &str) -> String {
     stands(&engine.standings(id, instant(now))[0])
 }
 
+/// Puts a rate limit in force.
+pub fn limit(engine: &mut Engine, id: &str, members: &str) {
+    let form: RateLimitForm = serde_json::from_str(&format!("{{\"name\":\"{id}\",{members}}}")).unwrap();
+    engine.rates.set(form.read(id).unwrap());
+}
+
 pub fn engine(budgets: &[(&str, &str)]) -> Engine {
     let mut engine = Engine::default();
     for (id, members) in budgets {
@@ -131,10 +158,13 @@ pub fn engine(budgets: &[(&str, &str)]) -> Engine {
 }
 
 /// `ok`, or why not and by which budget.
-pub fn verdict(result: &Result<Admitted, Box<Denied>>) -> String {
+pub fn verdict(result: &Result<Admitted, Refused>) -> String {
     match result {
         Ok(_) => "ok".to_owned(),
-        Err(denied) => {
+        Err(Refused::Rate(limited)) => {
+            format!("{:?}, wait {} ({})", limited.rate, limited.retry_after_s, limited.limit)
+        }
+        Err(Refused::Budget(denied)) => {
             let why = match &denied.reason {
                 Reason::Spent => "spent".to_owned(),
                 Reason::Throttled { retry_after_s } => format!("wait {retry_after_s}"),

@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use serde::{Deserialize, Serialize};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use tollbook_budget::Denied;
+use tollbook_budget::Refused;
 use tollbook_types::{Attribution, Conditions, Timestamp};
 
 /// Where the documents are.
@@ -62,7 +62,8 @@ impl HoldRequest {
             output_tokens: self.output_tokens,
             is_bounded: true,
             expires_at: Some(self.expires_at),
-            is_downgraded: false,
+            instead_of: None,
+            text: &[],
         }
     }
 }
@@ -70,11 +71,11 @@ impl HoldRequest {
 impl Ledger {
     /// Holds money for a call that somebody else will make, or says which budget is in the way. On
     /// return the hold survives the end of the process.
-    pub fn promise(&self, request: &HoldRequest) -> Result<Result<Promised, Box<Denied>>, LedgerError> {
+    pub fn promise(&self, request: &HoldRequest) -> Result<Result<Promised, Refused>, LedgerError> {
         let id = new_id("hold", self.shared().clock.now())?;
         let granted = match self.admit(&request.asked(&id)) {
             Ok(granted) => granted,
-            Err(denied) => return Ok(Err(denied)),
+            Err(refused) => return Ok(Err(refused)),
         };
         if !self.shared().budgets.engine().is_held(&id) {
             // There is no budget: nothing to hold.

@@ -5,10 +5,14 @@
 //! is spent, and there is no moment in between. This must never know where a call comes from.
 
 mod count;
+mod erase;
+mod fit;
 mod follow;
 mod holds;
+mod rates;
 
 pub use holds::{HoldRequest, Promised};
+pub use rates::RateDefined;
 
 use crate::audit::{Act, By};
 use crate::error::LedgerError;
@@ -19,11 +23,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tollbook_budget::{
-    Admitted, Ask, Bound, Budget, BudgetForm, Crossing, Denied, Engine, Fault, Limits, Standing, Subject,
+    Admitted, Ask, Bound, Budget, BudgetForm, Crossing, Engine, Fault, Limits, Refused, Standing, Subject,
 };
 use tollbook_pricing::{Query, Tokens, ceiling};
 use tollbook_store::Zone;
-use tollbook_types::{Attribution, Conditions, Dimension, Money, Timestamp};
+use tollbook_types::{Attribution, Conditions, Digest, Dimension, Money, Timestamp};
 
 /// Where the documents are.
 const DOCUMENTS: &str = "budget/";
@@ -94,6 +98,8 @@ pub struct Asked<'a> {
     pub provider: &'a str,
     /// The model.
     pub model: Option<&'a str>,
+    /// The model that was asked for, where a budget had it changed to the other.
+    pub instead_of: Option<&'a str>,
     /// On whose account.
     pub who: &'a Attribution,
     /// What else the price depends on.
@@ -106,8 +112,8 @@ pub struct Asked<'a> {
     pub is_bounded: bool,
     /// When the hold goes by itself.
     pub expires_at: Option<Timestamp>,
-    /// Whether a budget had the model changed.
-    pub is_downgraded: bool,
+    /// Its body, to know it again by; empty where nobody sees it.
+    pub text: &'a [u8],
 }
 
 /// What a call is let go with.
@@ -124,6 +130,9 @@ pub struct Let {
 pub(crate) struct Budgets {
     engine: Mutex<Engine>,
     defined: RwLock<BTreeMap<String, Arc<Defined>>>,
+    rates: RwLock<BTreeMap<String, Arc<RateDefined>>>,
+    /// Whether a rate limit looks at what requests are the same.
+    compares: AtomicBool,
     /// Held while a batch goes into the store and the budgets, and while a budget counts what is in
     /// the store: so that each record is in the one or the other.
     applying: Mutex<()>,
@@ -177,6 +186,7 @@ impl Ledger {
     /// Holds that were promised before come back first.
     pub fn load_budgets(&self, zone: &(String, Zone)) -> Result<(), BudgetError> {
         self.load_holds()?;
+        self.load_rates()?;
         for control in self.store().controls(DOCUMENTS).map_err(LedgerError::from)? {
             let Some(body) = control.body else { continue };
             let unreadable = |error: String| {
@@ -188,6 +198,11 @@ impl Ledger {
             let budget = form.read(&id, zone).map_err(BudgetError::Faults)?;
             let (source, version) = (Source::Api, control.version);
             self.shared().enforce(Defined { id, form, budget, source, version, created_at })?;
+        }
+        // What an earlier process, or a restore, left undone.
+        let known = self.shared().erasures();
+        if !known.is_empty() {
+            self.erase_limits(&known)?;
         }
         Ok(())
     }
@@ -307,6 +322,14 @@ impl Ledger {
         engine.standings(id, now)
     }
 
+    /// Where budgets stand, at most so many: where one has an `each`, the account that has used most.
+    pub fn tightest(&self, most: usize) -> Vec<Standing> {
+        let now = self.shared().clock.now();
+        let mut engine = self.shared().budgets.engine();
+        engine.tick(now);
+        engine.tightest(most, now)
+    }
+
     /// Every limit that applies to a call.
     pub fn limits_of(&self, subject: &Subject<'_>) -> Vec<Standing> {
         let now = self.shared().clock.now();
@@ -330,7 +353,7 @@ impl Ledger {
 
     /// Lets a call go against all budgets that match it, or says which one is in the way. Reads
     /// nothing but memory.
-    pub fn admit(&self, asked: &Asked<'_>) -> Result<Let, Box<Denied>> {
+    pub fn admit(&self, asked: &Asked<'_>) -> Result<Let, Refused> {
         if !self.shared().budgets.any() {
             let admitted = Admitted { held: None, left: None, budgets: 0, is_strict: false };
             return Ok(Let { admitted, worst_case: None });
@@ -340,22 +363,39 @@ impl Ledger {
         Ok(Let { admitted, worst_case: ask.worst.cost.ok() })
     }
 
+    /// Whether a request may go of which nothing will be recorded. Nothing is held for it.
+    pub fn pass(&self, asked: &Asked<'_>) -> Result<(), Refused> {
+        match self.shared().budgets.any() {
+            true => self.shared().budgets.engine().pass(&self.ask(asked)),
+            false => Ok(()),
+        }
+    }
+
+    /// A call that was let go is no longer under way; its record follows.
+    pub fn call_ended(&self, id: &str) {
+        if self.shared().budgets.any() {
+            self.shared().budgets.engine().ended(id);
+        }
+    }
+
     /// What the budgets are asked.
     fn ask<'a>(&self, asked: &Asked<'a>) -> Ask<'a> {
         let (worst, usual) = self.bounds(asked);
+        let compares = self.shared().budgets.compares.load(Ordering::Acquire) && !asked.text.is_empty();
         Ask {
             id: asked.id,
             at: asked.at,
             subject: Subject {
                 provider: asked.provider,
-                request_model: asked.model,
-                model: None,
+                request_model: asked.instead_of.or(asked.model),
+                model: asked.instead_of.and(asked.model),
                 who: asked.who,
             },
             worst,
             usual,
             expires_at: asked.expires_at,
-            is_downgraded: asked.is_downgraded,
+            is_downgraded: asked.instead_of.is_some(),
+            fingerprint: compares.then(|| Digest::of(asked.text)),
         }
     }
 

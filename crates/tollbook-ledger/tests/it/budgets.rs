@@ -2,7 +2,7 @@
 
 use crate::rig::{Rig, event, sign, with};
 use std::sync::Arc;
-use tollbook_budget::{BudgetForm, Denied, Reason};
+use tollbook_budget::{BudgetForm, Reason, Refused};
 use tollbook_ledger::budgets::{Asked, BudgetError, Defined, Let};
 use tollbook_ledger::{Act, By, Ledger, Outcome, Settlement};
 use tollbook_store::Zone;
@@ -35,7 +35,7 @@ fn ann() -> Attribution {
 }
 
 /// Asks for a call of up to so many tokens out; gpt-x costs $2 for a million.
-fn ask(rig: &Rig, ledger: &Ledger, id: &str, output_tokens: u64) -> Result<Let, Box<Denied>> {
+fn ask(rig: &Rig, ledger: &Ledger, id: &str, output_tokens: u64) -> Result<Let, Refused> {
     ledger.admit(&Asked {
         id,
         at: rig.clock.now(),
@@ -47,7 +47,8 @@ fn ask(rig: &Rig, ledger: &Ledger, id: &str, output_tokens: u64) -> Result<Let, 
         output_tokens: Some(output_tokens),
         is_bounded: true,
         expires_at: None,
-        is_downgraded: false,
+        instead_of: None,
+        text: &[],
     })
 }
 
@@ -69,7 +70,7 @@ fn a_hold_becomes_what_the_entry_says() {
     let granted = ask(&rig, &ledger, "c1", 400_000).unwrap();
     assert_eq!(granted.worst_case.unwrap().to_string(), "0.8");
     assert_eq!(stands(&ledger, &budget.id), "0/0.8/0");
-    let denied = ask(&rig, &ledger, "c2", 400_000).unwrap_err();
+    let Err(Refused::Budget(denied)) = ask(&rig, &ledger, "c2", 400_000) else { panic!("it is let go") };
     assert_eq!((denied.reason, denied.needed), (Reason::Spent, Some(800_000_000_000)));
     ledger.record(gateway_event(&rig, "c1", 100_000)).unwrap();
     ledger.flush().unwrap();

@@ -126,6 +126,18 @@ fn naming(dir: &Path) -> Vec<PathBuf> {
     files(dir).into_iter().filter(has).collect()
 }
 
+/// Limits that name the person; their ids.
+fn limits(books: &Books) -> (String, String) {
+    let form =
+        json!({"name": format!("for {NAME}"), "match": {"user": NAME}, "limit_usd": "5", "window": "total"});
+    let zone = ("UTC".to_owned(), Zone::UTC);
+    let budget =
+        books.ledger.create_budget(&By::local(), serde_json::from_value(form).unwrap(), &zone).unwrap();
+    let form = json!({"name": "r", "match": {"user": NAME}, "requests_per_minute": 5});
+    let rate = books.ledger.create_rate_limit(&By::local(), serde_json::from_value(form).unwrap()).unwrap();
+    (budget.id.clone(), rate.id.clone())
+}
+
 #[test]
 fn a_person_goes_from_every_file_and_no_sum_changes() {
     let place = TempDir::new().unwrap();
@@ -133,9 +145,18 @@ fn a_person_goes_from_every_file_and_no_sum_changes() {
     // Where files are encrypted, nobody is named in them anyway.
     assert_eq!(naming(place.path()).is_empty(), tollbook_sqlite::CAN_ENCRYPT);
     let before = sums(&books);
+    let (budget, rate) = limits(&books);
+    let spent = |books: &Books| books.ledger.standings(&budget)[0].sums;
+    let spent_before = spent(&books);
+    assert!(spent_before.spent > 0);
     let erased = erase(&books, NAME);
     assert_eq!((erased.calls, erased.keys), (41, 1));
     assert_eq!(sums(&books), before);
+    // The limits of the person go on under the pseudonym.
+    assert_eq!(spent(&books), spent_before);
+    let form = books.ledger.budget(&budget).unwrap().form.clone();
+    assert_eq!((&form.name, &form.matches["user"]), (&erased.erasure.pseudonym, &erased.erasure.pseudonym));
+    assert_eq!(books.ledger.rate_limit(&rate).unwrap().form.matches["user"], erased.erasure.pseudonym);
     assert_eq!(calls_of(&books, NAME, TimeRange::ALL), 0);
     let keys = books.ledger.keys();
     let key = keys.list().next().unwrap();

@@ -46,6 +46,9 @@ pub struct BudgetSetArgs {
     /// Count calls in flight as the most they can cost: the limit is never passed
     #[arg(long)]
     pub strict: bool,
+    /// Let a call that does not fit go with as many tokens out as do; needs --strict
+    #[arg(long)]
+    pub fit: bool,
     /// The zone of the calendar [default: that of the server]
     #[arg(long, value_name = "ZONE")]
     pub tz: Option<String>,

@@ -3,6 +3,7 @@
 mod args;
 mod budget;
 mod key;
+mod limit;
 mod member;
 mod person;
 mod price;
@@ -10,6 +11,7 @@ mod price;
 pub use args::{CallIdArgs, FilterArgs, RangeArgs, ViewArgs, ViewKind};
 pub use budget::{BudgetCommand, BudgetExplainArgs, BudgetRaiseArgs, BudgetSetArgs};
 pub use key::{KeyCommand, KeyCreateArgs};
+pub use limit::{LimitCommand, LimitSetArgs};
 pub use member::{AuditArgs, MemberAddArgs, MemberCommand};
 pub use person::{EraseArgs, HeldArgs};
 pub use price::{CalcArgs, PriceCommand, QuantityArgs};
@@ -106,6 +108,9 @@ pub enum Command {
     /// Set limits on what calls may use, see where they stand
     #[command(subcommand)]
     Budget(BudgetCommand),
+    /// Set limits on how fast calls may come
+    #[command(subcommand)]
+    Limit(LimitCommand),
     /// Add people who sign in, list them, make links for them
     #[command(subcommand)]
     Member(MemberCommand),

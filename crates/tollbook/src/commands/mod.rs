@@ -15,6 +15,7 @@ mod export;
 mod holder;
 mod import;
 mod key;
+mod limit;
 mod logs;
 mod member;
 mod person;
@@ -59,6 +60,7 @@ pub fn run(command: &Command, config: &Config, out: &mut Out) -> Result<Exit, Fa
         Command::Retain(args) => retain::run(args, config, out),
         Command::Key(command) => key::run(command, config, out),
         Command::Budget(command) => budget::run(command, config, out),
+        Command::Limit(command) => limit::run(command, config, out),
         Command::Held(args) => person::held(args, config, out),
         Command::Erase(args) => person::erase(args, config, out),
         Command::Member(command) => member::run(command, config, out),

@@ -23,6 +23,7 @@ pub const KEYS: &[&str] = &[
     "downgrade",
     "warn_at",
     "mode",
+    "fit_max_tokens",
     "notify",
 ];
 
@@ -49,6 +50,7 @@ pub fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> BudgetForm {
                     Some(list(reader, found).into_iter().filter_map(|n| small(reader, n)).collect());
             }
             "mode" => form.mode = reader.text(found),
+            "fit_max_tokens" => form.fit_max_tokens = reader.truth(found),
             "notify" => {
                 form.notify = list(reader, found).into_iter().filter_map(|text| reader.text(text)).collect();
             }
@@ -58,7 +60,7 @@ pub fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> BudgetForm {
     form
 }
 
-fn texts(reader: &mut Reader<'_>, found: &Spanned<DeValue<'_>>) -> BTreeMap<String, String> {
+pub(super) fn texts(reader: &mut Reader<'_>, found: &Spanned<DeValue<'_>>) -> BTreeMap<String, String> {
     let DeValue::Table(table) = found.get_ref() else {
         reader.problem(found.span(), "it must be a table of texts, such as { \"tag.team\" = \"ops\" }");
         return BTreeMap::new();

@@ -1,6 +1,6 @@
 //! Reading `tollbook.toml`. Every problem is reported, with its place and what was probably meant.
 
-use super::{Config, NamedZone, Origin, Set, beside, budgets, gateway, value};
+use super::{Config, NamedZone, Origin, Set, beside, budgets, gateway, rate_limits, value};
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
@@ -28,6 +28,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("gateway", gateway::KEYS),
     ("gateway.upstreams", gateway::UPSTREAM_KEYS),
     ("budgets", budgets::KEYS),
+    ("rate_limits", rate_limits::KEYS),
 ];
 /// Sections for what this binary does not have yet.
 const NOT_YET: &[&str] = &["channels"];
@@ -72,6 +73,18 @@ fn sections(reader: &mut Reader<'_>, config: &mut Config) {
             }
             ("budgets", _) => {
                 reader.problem(name.span(), "budgets are written as [[budgets]], each with a name")
+            }
+            ("rate_limits", DeValue::Array(tables)) => {
+                for table in tables.iter() {
+                    if let Some(table) = reader.table("rate_limits", table) {
+                        let form = rate_limits::read(reader, table);
+                        let origin = reader.origin(name.span());
+                        config.rate_limits.push(Set { value: form, origin });
+                    }
+                }
+            }
+            ("rate_limits", _) => {
+                reader.problem(name.span(), "rate limits are written as [[rate_limits]], each with a name")
             }
             ("gateway", _) => {
                 if let Some(table) = reader.table("gateway", found) {

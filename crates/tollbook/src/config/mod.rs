@@ -6,6 +6,7 @@ mod budgets;
 pub mod env;
 mod file;
 pub mod gateway;
+mod rate_limits;
 pub mod value;
 
 use crate::cli::GlobalArgs;
@@ -15,7 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 pub use tollbook_api::question::NamedZone;
-use tollbook_budget::BudgetForm;
+use tollbook_budget::{BudgetForm, RateLimitForm};
 use tollbook_ledger::{DataDir, Durability, Retention, SECRET_CHARS_MIN, Secret};
 use tollbook_store::Zone;
 use tollbook_types::limits;
@@ -104,6 +105,8 @@ pub struct Config {
     pub encryption: Option<Secret>,
     /// The data directory once it is opened with it, which takes a while.
     pub opened: OnceLock<DataDir>,
+    /// `[[rate_limits]]`, in order.
+    pub rate_limits: Vec<Set<RateLimitForm>>,
 }
 
 impl Config {
@@ -127,6 +130,7 @@ impl Config {
             budgets: Vec::new(),
             encryption: None,
             opened: OnceLock::new(),
+            rate_limits: Vec::new(),
         }
     }
 
@@ -143,6 +147,7 @@ impl Config {
             config.data_dir = Set { value: dir.clone(), origin: Origin::Flag("--data-dir") };
         }
         config.check_budgets(&mut problems);
+        config.check_rate_limits(&mut problems);
         if config.tls_cert.is_some() != config.tls_key.is_some() {
             problems.push("[server] tls_cert and tls_key belong together: one of them is missing".to_owned());
         }
@@ -187,6 +192,17 @@ impl Config {
             }
             if self.budgets.iter().filter(|other| other.value.name == form.name).count() > 1 {
                 problems.push(format!("{origin}: another budget is called {:?}, too", form.name));
+            }
+        }
+    }
+
+    fn check_rate_limits(&self, problems: &mut Vec<String>) {
+        for Set { value: form, origin } in &self.rate_limits {
+            let faults = form.read("").err().unwrap_or_default();
+            problems
+                .extend(faults.iter().map(|fault| format!("{origin}: {} {}", fault.member, fault.detail)));
+            if self.rate_limits.iter().filter(|other| other.value.name == form.name).count() > 1 {
+                problems.push(format!("{origin}: another rate limit is called {:?}, too", form.name));
             }
         }
     }

@@ -3,11 +3,12 @@
 
 use http::StatusCode;
 use std::sync::Arc;
-use tollbook_budget::{Denied, Limits, Reason as Why};
-use tollbook_gateway::refusal::{Reason, Refusal};
+use tollbook_budget::{Limited, Limits, Rate, Reason as Why, Refused};
+use tollbook_gateway::refusal::{Quota, Reason, Refusal};
 use tollbook_gateway::{Admission, Admitted, Ask};
 use tollbook_ledger::Ledger;
-use tollbook_ledger::budgets::Asked;
+use tollbook_ledger::budgets::{Asked, Let};
+use tollbook_types::Conditions;
 use tollbook_usage::Bounds;
 
 /// Decides by the ledger's budgets.
@@ -23,7 +24,11 @@ impl Budgeted {
         Budgeted { ledger, spent: StatusCode::from_u16(spent).unwrap_or(StatusCode::PAYMENT_REQUIRED) }
     }
 
-    fn refusal(&self, denied: &Denied) -> Refusal {
+    fn refusal(&self, refused: &Refused) -> Refusal {
+        let denied = match refused {
+            Refused::Budget(denied) => denied,
+            Refused::Rate(limited) => return too_fast(limited),
+        };
         let reason = match denied.reason {
             Why::Spent | Why::Downgrade { .. } => Reason::BudgetExceeded,
             Why::Throttled { .. } => Reason::RateLimited,
@@ -40,37 +45,63 @@ impl Budgeted {
     }
 }
 
+/// A rate limit is in the way.
+fn too_fast(limited: &Limited) -> Refusal {
+    let (name, unit, window_s) = match limited.rate {
+        Rate::Requests => ("requests", None, Some(60)),
+        Rate::Tokens => ("tokens", Some("tokens"), Some(60)),
+        Rate::Concurrent => ("concurrent", Some("concurrent-requests"), None),
+        Rate::Identical => ("identical", None, Some(60)),
+    };
+    Refusal {
+        retry_after_s: Some(limited.retry_after_s),
+        quota: Some(Quota { name, quota: limited.quota, unit, window_s }),
+        ..Refusal::new(Reason::RateLimited, limited.to_string())
+    }
+}
+
 impl Admission for Budgeted {
+    fn asks(&self) -> bool {
+        self.ledger.has_budgets()
+    }
+
     fn admit(&self, ask: &Ask<'_>) -> Result<Admitted, Refusal> {
         if !self.ledger.has_budgets() {
             return Ok(Admitted::default());
         }
         let bounds = Bounds::of(ask.request, ask.text);
         let conditions = ask.request.conditions();
-        let mut asked = Asked {
-            id: ask.call_id,
-            at: ask.at,
-            provider: ask.provider,
-            model: ask.model,
-            who: ask.attribution,
-            conditions: &conditions,
-            input_tokens: bounds.input_tokens,
-            output_tokens: bounds.output_tokens,
-            is_bounded: bounds.is_by_tokens,
-            expires_at: None,
-            is_downgraded: false,
+        let mut asked = asked(ask, &conditions);
+        asked.input_tokens = bounds.input_tokens;
+        asked.output_tokens = bounds.output_tokens;
+        asked.is_bounded = bounds.is_by_tokens;
+        let let_go = |asked: &Asked<'_>| match ask.may_lower_max_tokens {
+            true => self.ledger.admit_fitted(asked),
+            false => self.ledger.admit(asked).map(|granted| (granted, None)),
         };
-        let other = match self.ledger.admit(&asked) {
+        let other = match let_go(&asked) {
             Ok(granted) => return Ok(admitted(granted, None)),
-            Err(denied) => match denied.reason {
+            Err(Refused::Budget(denied)) => match denied.reason {
                 Why::Downgrade { ref to } if ask.may_change_model => to.clone(),
-                _ => return Err(self.refusal(&denied)),
+                _ => return Err(self.refusal(&Refused::Budget(denied))),
             },
+            Err(refused) => return Err(self.refusal(&refused)),
         };
-        asked.model = Some(&other);
-        asked.is_downgraded = true;
-        let granted = self.ledger.admit(&asked).map_err(|denied| self.refusal(&denied))?;
+        (asked.model, asked.instead_of) = (Some(other.as_str()), ask.model);
+        let granted = let_go(&asked).map_err(|refused| self.refusal(&refused))?;
         Ok(admitted(granted, Some(other)))
+    }
+
+    fn pass(&self, ask: &Ask<'_>) -> Result<(), Refusal> {
+        if !self.ledger.has_budgets() {
+            return Ok(());
+        }
+        let conditions = Conditions::default();
+        self.ledger.pass(&asked(ask, &conditions)).map_err(|refused| self.refusal(&refused))
+    }
+
+    fn ended(&self, call_id: &str) {
+        self.ledger.call_ended(call_id);
     }
 
     fn release(&self, call_id: &str) {
@@ -78,12 +109,31 @@ impl Admission for Budgeted {
     }
 }
 
-fn admitted(granted: tollbook_ledger::budgets::Let, model: Option<String>) -> Admitted {
+/// What the budgets are asked, of a call that nothing bounds yet.
+fn asked<'a>(ask: &'a Ask<'_>, conditions: &'a Conditions) -> Asked<'a> {
+    Asked {
+        id: ask.call_id,
+        at: ask.at,
+        provider: ask.provider,
+        model: ask.model,
+        instead_of: None,
+        who: ask.attribution,
+        conditions,
+        input_tokens: None,
+        output_tokens: None,
+        is_bounded: false,
+        expires_at: None,
+        text: ask.text,
+    }
+}
+
+fn admitted((granted, max_tokens): (Let, Option<u64>), model: Option<String>) -> Admitted {
     Admitted {
         hold: granted.admitted.held,
         worst_case: granted.worst_case,
         remaining_usd: granted.admitted.left,
         model,
+        max_tokens,
         must_be_recorded: granted.admitted.is_strict,
     }
 }

@@ -1,7 +1,7 @@
 //! `tollbook budget …`: through the running server where there is one, else in the books themselves.
 
 mod show;
-mod words;
+pub(super) mod words;
 
 use super::holder::{self, Holder, answer};
 use crate::cli::{BudgetCommand, BudgetExplainArgs, BudgetRaiseArgs, CallIdArgs};
@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::filter::instant;
 use crate::out::Out;
-use crate::wire::{BudgetView, LimitView};
+use crate::wire::{BudgetView, LimitsView};
 use crate::{open, select};
 use serde_json::{Map, Value, json};
 use tollbook_budget::{BudgetForm, RaiseForm};
@@ -36,7 +36,7 @@ pub fn run(command: &BudgetCommand, config: &Config, out: &mut Out) -> Result<Ex
         BudgetCommand::Explain(args) => {
             let limits = with(config, out, |holder| explain(holder, args))?;
             show::limits(&limits, out)?;
-            return Ok(checked(args.check, show::any_exceeded(&limits)));
+            return Ok(checked(args.check, show::any_exceeded(show::list_of(&limits, "data"))));
         }
         BudgetCommand::Raise(args) => {
             let budget = with(config, out, |holder| raise(holder, args, config))?;
@@ -58,7 +58,7 @@ fn checked(is_check: bool, is_exceeded: bool) -> Exit {
 }
 
 /// Whoever holds the books, with the budgets in force.
-fn with<T>(
+pub(super) fn with<T>(
     config: &Config,
     out: &mut Out,
     work: impl FnOnce(&Holder) -> Result<T, Failure>,
@@ -120,25 +120,24 @@ fn budgets(holder: &Holder) -> Result<Vec<Value>, Failure> {
 }
 
 /// Every limit that applies.
-fn explain(holder: &Holder, args: &BudgetExplainArgs) -> Result<Vec<Value>, Failure> {
+fn explain(holder: &Holder, args: &BudgetExplainArgs) -> Result<Value, Failure> {
     let of = &args.of;
     let is_key = of.id.starts_with("key_");
     match holder {
         Holder::Books(ledger) => {
-            let views = if is_key {
+            let limits = if is_key {
                 let key = ledger.keys().get(&of.id).cloned();
                 let unknown =
                     || Failure::new("there is no such key").hint("`tollbook key list` names the keys");
-                LimitView::of_key(ledger, key.ok_or_else(unknown)?.as_ref())
+                LimitsView::of_key(ledger, key.ok_or_else(unknown)?.as_ref())
             } else {
-                LimitView::of_call(ledger, &select::call(ledger.store().as_ref(), of)?)
+                LimitsView::of_call(ledger, &select::call(ledger.store().as_ref(), of)?)
             };
-            views.iter().map(|view| Ok(serde_json::to_value(view)?)).collect()
+            Ok(serde_json::to_value(limits)?)
         }
         Holder::Server(client) => {
             let path = format!("/api/v1/limits?{}", if is_key { key_query(of) } else { call_query(of) });
-            let page = client.ask("GET", &path, None)?;
-            answer(page.map(|mut page| page["data"].take()))
+            answer(client.ask("GET", &path, None)?)
         }
     }
 }
@@ -221,7 +220,7 @@ fn shown(ledger: &Ledger, budget: &Defined) -> Result<Value, Failure> {
 }
 
 /// Why a budget was not taken.
-fn failure(error: BudgetError) -> Failure {
+pub(super) fn failure(error: BudgetError) -> Failure {
     match error {
         BudgetError::Faults(faults) => {
             let mut failure = Failure::usage("");

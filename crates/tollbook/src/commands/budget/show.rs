@@ -69,32 +69,14 @@ pub fn list(budgets: &[Value], out: &mut Out) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Every limit that applies.
-pub fn limits(limits: &[Value], out: &mut Out) -> Result<(), Failure> {
+/// Every limit that applies: budgets, then rate limits.
+pub fn limits(limits: &Value, out: &mut Out) -> Result<(), Failure> {
     if out.json {
-        return out.json(&json!({"data": limits, "has_more": false, "next_cursor": null}));
+        return out.json(limits);
     }
-    for limit in limits {
+    let (budgets, rates) = (list_of(limits, "data"), list_of(limits, "rate_limits"));
+    for limit in budgets {
         let text = |name: &str| limit[name].as_str().unwrap_or_default();
-        let whose = match (limit["each"].as_str(), limit["value"].as_str()) {
-            (None, _) => String::new(),
-            (Some(each), Some(value)) => format!(" for {each} {}", visible(value)),
-            (Some(each), None) => format!(" for calls without {each}"),
-        };
-        let source = match text("source") {
-            "config" => "the configuration".to_owned(),
-            _ => text("budget").to_owned(),
-        };
-        out.line(&format!("{}{whose} ({source})", visible(text("name"))))?;
-        let mut lines = fold(&visible(text("words")), out.width().saturating_sub(2));
-        if let Some(when) = limit["when"].as_object() {
-            let asks: Vec<String> = when
-                .iter()
-                .map(|(key, value)| format!("{key} = {}", value.as_str().unwrap_or_default()))
-                .collect();
-            lines
-                .extend(fold(&visible(&format!("Only calls with {}.", asks.join(" and "))), out.width() - 2));
-        }
         let resets = limit["resets_at"].as_str().map_or(String::new(), |at| format!("; resets {at}"));
         let stands = format!(
             "{} spent, {} held, {} left of {}{resets}",
@@ -103,15 +85,49 @@ pub fn limits(limits: &[Value], out: &mut Out) -> Result<(), Failure> {
             of(limit, "left"),
             text("limit"),
         );
-        lines.extend(fold(&stands, out.width() - 2));
-        for line in lines {
-            out.line(&format!("  {line}"))?;
-        }
+        limit_lines(limit, text("budget"), &stands, out)?;
     }
-    if limits.is_empty() {
+    for limit in rates {
+        let left = |name: &str, unit: &str| {
+            limit[name].as_u64().map(|count| format!("{count} {unit} may come at once, "))
+        };
+        let stands = [
+            left("requests_left", "requests").unwrap_or_default(),
+            left("tokens_left", "tokens").unwrap_or_default(),
+            format!("{} calls are under way", limit["under_way"]),
+        ];
+        limit_lines(limit, limit["id"].as_str().unwrap_or_default(), &stands.concat(), out)?;
+    }
+    if budgets.is_empty() && rates.is_empty() {
         out.note("no limit applies");
     }
     Ok(())
+}
+
+/// A limit: what it is called and where it is defined, what it will do, where it stands.
+fn limit_lines(limit: &Value, id: &str, stands: &str, out: &mut Out) -> Result<(), Failure> {
+    let text = |name: &str| limit[name].as_str().unwrap_or_default();
+    let whose = match (limit["each"].as_str(), limit["value"].as_str()) {
+        (None, _) => String::new(),
+        (Some(each), Some(value)) => format!(" for {each} {}", visible(value)),
+        (Some(each), None) => format!(" for calls without {each}"),
+    };
+    let source = if text("source") == "config" { "the configuration" } else { id };
+    out.line(&format!("{}{whose} ({source})", visible(text("name"))))?;
+    let width = out.width().saturating_sub(2);
+    let mut lines = fold(&visible(text("words")), width);
+    if let Some(when) = limit["when"].as_object() {
+        let asks = when.iter().map(|(key, value)| format!("{key} = {}", value.as_str().unwrap_or_default()));
+        let asks: Vec<String> = asks.collect();
+        lines.extend(fold(&visible(&format!("Only calls with {}.", asks.join(" and "))), width));
+    }
+    lines.extend(fold(stands, width));
+    lines.iter().try_for_each(|line| out.line(&format!("  {line}")))
+}
+
+/// The items of a member that is a list.
+pub fn list_of<'v>(value: &'v Value, name: &str) -> &'v [Value] {
+    value[name].as_array().map_or(&[], Vec::as_slice)
 }
 
 /// Whether nothing is left of one, or of one of its accounts.

@@ -34,6 +34,7 @@ pub fn form(args: &BudgetSetArgs) -> Result<BudgetForm, Failure> {
     set_limit(&mut form, amount.trim())?;
     form.at_limit = Some(effect(args).to_owned());
     form.downgrade = downgrade(&args.downgrade, &form.matches)?;
+    form.fit_max_tokens = args.fit.then_some(true);
     form.mode = Some(if args.strict { "strict" } else { "expected" }.to_owned());
     form.name = args.name.clone().unwrap_or_else(|| name(args, window.trim()));
     Ok(form)
@@ -70,7 +71,8 @@ fn effect(args: &BudgetSetArgs) -> &'static str {
     }
 }
 
-fn scope(text: &str) -> Result<BTreeMap<String, String>, Failure> {
+/// Whose calls: `all`, or pairs.
+pub fn scope(text: &str) -> Result<BTreeMap<String, String>, Failure> {
     if text == "all" {
         return Ok(BTreeMap::new());
     }

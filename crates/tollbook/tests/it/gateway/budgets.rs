@@ -1,9 +1,10 @@
 //! Budgets in the gateway: what does not fit is not sent.
 
-use super::running::{Running, Setup, chat};
+use super::running::{Running, Setup, call_id, chat};
 use serde_json::{Value, json};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
+use tollbook_testkit::upstream::{Gate, Tokens, canned};
 use tollbook_testkit::{Answer, Call};
 
 const CALLERS: usize = 200;
@@ -192,10 +193,19 @@ fn near_the_limit_the_cheaper_model_is_asked() {
     );
     let ask = || {
         let body = r#"{"messages":[{"role":"user","content":"x"}], "model" : "gpt-4o", "max_tokens":5}"#;
-        assert_eq!(running.call(post("/openai/v1/chat/completions", body)).status, 200);
+        let answer = running.call(post("/openai/v1/chat/completions", body));
+        assert_eq!(answer.status, 200);
+        (call_id(&answer), answer.header("x-tollbook-model").map(str::to_owned))
     };
-    ask();
-    ask();
+    let (first, second) = (ask(), ask());
+    assert_eq!((first.1, second.1.as_deref()), (None, Some("gpt-4o-mini")));
+    let stream = r#"{"model":"gpt-4o","messages":[],"max_tokens":5,"stream":true}"#;
+    assert_eq!(running.call(post("/openai/v1/chat/completions", stream)).status, 200);
+    let sent: Value = serde_json::from_slice(&running.upstream.served().pop().unwrap().body).unwrap();
+    assert_eq!(
+        (&sent["model"], &sent["stream_options"]["include_usage"]),
+        (&json!("gpt-4o-mini"), &json!(true))
+    );
     let models: Vec<String> = running
         .upstream
         .served()
@@ -204,6 +214,99 @@ fn near_the_limit_the_cheaper_model_is_asked() {
             serde_json::from_slice::<Value>(&served.body).unwrap()["model"].as_str().unwrap().to_owned()
         })
         .collect();
-    assert_eq!(models, ["gpt-4o", "gpt-4o-mini"]);
+    assert_eq!(models, ["gpt-4o", "gpt-4o-mini", "gpt-4o-mini"]);
+    running.end();
+    let call = &running.books()[&second.0];
+    assert_eq!((&call["request_model"], &call["flags"]), (&json!("gpt-4o"), &json!(["downgraded"])));
+    assert!(call["model"].as_str().unwrap().starts_with("gpt-4o-mini"), "{call}");
+}
+
+#[test]
+fn after_a_kill_nothing_is_held_and_what_is_unknown_blocks_no_expected_budget() {
+    let mut running = Running::start();
+    let expected = budget(&running, json!({"name": "e", "limit_usd": "2000", "mode": "expected"}));
+    let strict = budget(&running, json!({"name": "s", "limit_usd": "2000"}));
+    let gate = Gate::new();
+    for _ in 0..8 {
+        running.upstream.queue(canned::chat("gpt-4o-mini", Tokens::of(0)).behind(&gate));
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            // Its caller learns that the server is gone.
+            scope.spawn(|| drop(running.caller().call(&chat(false).bearer(&running.key))));
+        }
+        assert!(running.upstream.wait_for(8, Duration::from_secs(10)));
+        for path in [&expected, &strict] {
+            assert_ne!(standing(&running, path)["held_usd"], "0");
+        }
+        running.signal("KILL");
+    });
+    running.ended();
+    gate.open();
+    running.restart();
+    // Those of the API came back with their ids.
+    for path in [&expected, &strict] {
+        let stands = quiet(&running, path);
+        assert_eq!((&stands["held_usd"], &stands["spent_usd"]), (&json!("0"), &json!("0")), "{stands}");
+        assert_ne!(stands["unsettled_usd"], "0", "{stands}");
+    }
+    assert_eq!(running.call(chat(false)).status, 200);
+    running.end();
+    let unknown = running.books().values().filter(|call| call["evidence"] == "unknown").count();
+    assert_eq!(unknown, 8);
+}
+
+/// Where the only budget is.
+fn path_of(running: &Running) -> String {
+    let all = running.place.json(&["budget", "list"]);
+    format!("/api/v1/budgets/{}", all["data"][0]["id"].as_str().unwrap())
+}
+
+#[test]
+fn what_does_not_fit_gets_fewer_tokens_out() {
+    let mut running = Running::start();
+    let set = ["budget", "set", "all", "0.005/total", "--strict", "--fit", "--name", "fit"];
+    let words = running.place.json(&set)["words"].as_str().unwrap().to_owned();
+    assert!(words.contains("gets fewer tokens out, or is refused"), "{words}");
+    let asks: [(&str, &str, &str); 5] = [
+        (
+            "/openai/v1/chat/completions",
+            r#"{"max_tokens":100000,"model":"gpt-4o-mini","messages":[]}"#,
+            "max_tokens",
+        ),
+        ("/openai/v1/chat/completions", r#"{"model":"gpt-4o-mini","messages":[]}"#, "max_completion_tokens"),
+        (
+            "/openai/v1/chat/completions",
+            r#"{"model":"gpt-4o-mini","messages":[],"stream":true}"#,
+            "max_completion_tokens",
+        ),
+        ("/openai/v1/responses", r#"{"model":"gpt-4o-mini","input":"x"}"#, "max_output_tokens"),
+        (
+            "/anthropic/v1/messages",
+            r#"{"model":"claude-haiku-4-5","max_tokens":9000,"messages":[]}"#,
+            "max_tokens",
+        ),
+    ];
+    for (path, body, member) in asks {
+        let answer = running.call(post(path, body));
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        let told: u64 = answer.header("x-tollbook-max-tokens").unwrap().parse().unwrap();
+        let served = running.upstream.served().pop().unwrap();
+        let sent: Value = serde_json::from_slice(&served.body).unwrap();
+        assert_eq!(sent[member], told, "{sent}");
+        assert!((16..9_000).contains(&told), "{told}");
+        if body.contains("stream") {
+            assert_eq!(sent["stream_options"]["include_usage"], true, "{sent}");
+        }
+        quiet(&running, &path_of(&running));
+    }
+    // What fits goes as it came; what cannot be cut is refused.
+    let small = r#"{"max_tokens":5,"model":"gpt-4o-mini","messages":[]}"#;
+    let answer = running.call(post("/openai/v1/chat/completions", small));
+    assert_eq!((answer.status, answer.header("x-tollbook-max-tokens")), (200, None));
+    let twice = r#"{"max_tokens":90000,"max_completion_tokens":90000,"model":"gpt-4o-mini","messages":[]}"#;
+    assert_eq!(running.call(post("/openai/v1/chat/completions", twice)).status, 402);
+    let refused = running.place.run(&["budget", "set", "all", "1/day", "--fit"]).code(1);
+    assert!(refused.err.contains("fit_max_tokens is for strict budgets"), "{}", refused.err);
     running.end();
 }

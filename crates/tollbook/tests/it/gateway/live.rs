@@ -116,6 +116,8 @@ fn names(text: &str) -> BTreeSet<String> {
 #[test]
 fn dashboard_and_alerts_ask_for_figures_that_there_are() {
     let mut running = Running::start();
+    running.place.run(&["budget", "set", "all", "200/month", "--each", "user", "--name", "users"]).ok();
+    running.place.run(&["budget", "set", "all", "5 calls/total", "--name", "calls"]).ok();
     let answer = running.call(chat(false));
     assert_eq!(running.call(chat(true)).status, 200);
     assert_eq!(running.caller().call(&chat(false)).unwrap().status, 401);
@@ -133,6 +135,9 @@ fn dashboard_and_alerts_ask_for_figures_that_there_are() {
         assert!(since.elapsed() < Duration::from_secs(20), "{:#?}", scrape.samples);
         std::thread::sleep(Duration::from_millis(20));
     };
+    assert_eq!(scrape.value("tollbook_budgets", &[]), Some("2"));
+    assert_eq!(scrape.sum("tollbook_budget_spent", &[("name", "calls"), ("unit", "calls")]), 2);
+    assert_eq!(scrape.sum("tollbook_budget_limit", &[("name", "users"), ("unit", "usd")]), 200);
     let dashboard = std::fs::read_to_string(docs("grafana/tollbook.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
     let mut asked = Vec::new();
