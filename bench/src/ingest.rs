@@ -29,7 +29,7 @@ pub fn measure(run: &Run, table: &mut Table) -> Result<(), String> {
     say(&format!("ingest, batches of {BATCH}, {CALLERS} callers"));
     let program = program()?;
     // No call goes to a provider here.
-    let server = Server::tollbook(run, &program, "ingest", "full", loopback(9))?;
+    let server = Server::tollbook(run, &program, "ingest", "full", loopback(9), "")?;
     let books = Books::open(&run.scratch.fresh("ingest-ledger")?)?;
     let mut work = Workload::new(17, 1_000_000);
     let [mut by_http, mut by_ledger, mut server_cpu] = std::array::from_fn(|_| Samples::default());

@@ -1,6 +1,7 @@
 //! The figures: what each part costs, as a ratio to something simple in the same run, never as a
 //! test. What is compared runs in turns, in several rounds, in alternating order.
 
+mod admission;
 mod append;
 mod bare;
 mod books;
@@ -31,6 +32,7 @@ const USAGE: &str = "\
 usage: cargo xtask bench [NAME…] [OPTIONS]
 
   extract   usage out of streams and bodies; token estimates
+  admission a decision over budgets, in process; calls through the gateway with and without budgets
   price     price lookup and rating
   import    a file of recorded answers, end to end (TOLLBOOK_CORPUS names its directory)
   append    appending to the ledger, empty and large
@@ -51,8 +53,8 @@ usage: cargo xtask bench [NAME…] [OPTIONS]
 Without a name: all of them. The large store takes about 2 GB for each million calls while it runs.
 ";
 
-const NAMES: [&str; 12] = [
-    "extract", "price", "import", "append", "ingest", "size", "queries", "gateway", "streams", "memory",
+const NAMES: [&str; 13] = [
+    "extract", "admission", "price", "import", "append", "ingest", "size", "queries", "gateway", "streams", "memory",
     "hostile", "peers",
 ];
 
@@ -107,6 +109,10 @@ fn measure(names: &[&str], run: &Run, table: &mut Table) -> Result<(), String> {
     let wanted = |name: &str| names.contains(&name);
     if wanted("extract") {
         extract::measure(run, table)?;
+    }
+    if wanted("admission") {
+        admission::measure(run, table)?;
+        gateway::budgets(run, table)?;
     }
     if wanted("price") {
         price::measure(run, table)?;

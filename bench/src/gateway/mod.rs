@@ -134,16 +134,42 @@ fn start(run: &Run, program: &Path, mock: &Mock, strict: bool) -> Result<Vec<Tar
     let mut targets = vec![
         Target::new(Server::direct(mock.address)),
         Target::new(Server::nginx(run, mock.address)?),
-        Target::new(Server::tollbook(run, program, "full", "full", mock.address)?),
+        Target::new(Server::tollbook(run, program, "full", "full", mock.address, "")?),
     ];
     if strict {
-        targets.push(Target::new(Server::tollbook(run, program, "strict", "strict", mock.address)?));
+        targets.push(Target::new(Server::tollbook(run, program, "strict", "strict", mock.address, "")?));
     }
     Ok(targets)
 }
 
 fn end(targets: Vec<Target>, program: &Path) -> Result<(), String> {
     targets.into_iter().try_for_each(|target| target.server.end(program, target.served))
+}
+
+/// With twenty budgets and a rate limit in force, beside none.
+pub fn budgets(run: &Run, table: &mut Table) -> Result<(), String> {
+    let (mock, program) = (Mock::start(load::epoch())?, servers::program()?);
+    let mut config = String::from("[[rate_limits]]\nname = \"r\"\nrequests_per_minute = 1000000000\n");
+    for nth in 0..20 {
+        let scope = if nth < 5 { String::new() } else { format!("match = {{ user = \"u{nth}\" }}\n") };
+        config += &format!("[[budgets]]\nname = \"b{nth}\"\n{scope}limit_usd = \"1000000\"\nwindow = \"month\"\n");
+    }
+    let mut targets = vec![
+        Target::new(Server::tollbook(run, &program, "without", "full", mock.address, "")?),
+        Target::new(Server::tollbook(run, &program, "budgets", "full", mock.address, &config)?),
+    ];
+    let loads = [Load { kind: Kind::Json, connections: CONNECTIONS, pace: Pace::Closed, time: CLOSED_TIME }];
+    in_turns(run, &mock, &mut targets, &loads)?;
+    let (base, cpu) = (&targets[0].cells[0].cpu_micros, &targets[1].cells[0].cpu_micros);
+    table.add(
+        "gateway: processor time of a call with 20 budgets of which 5 match, and a rate limit",
+        Aim::AtMost { bar: 1.1, goal: 1.1 },
+        " ×",
+        &cpu.over(base),
+        &cpu.text(1, " µs"),
+        &format!("without {}", base.text(1, " µs")),
+    );
+    end(targets, &program)
 }
 
 /// Single answers: processor time, throughput, latency.
@@ -267,7 +293,7 @@ pub fn memory(run: &Run, table: &mut Table) -> Result<(), String> {
     let (mock, program) = (Mock::start(load::epoch())?, servers::program()?);
     let (mut resident, mut a_stream) = (Samples::default(), Samples::default());
     for _ in 0..run.rounds.min(3) {
-        let server = Server::tollbook(run, &program, "memory", "full", mock.address)?;
+        let server = Server::tollbook(run, &program, "memory", "full", mock.address, "")?;
         let mut target = Target::new(server);
         let busy = Load { kind: Kind::Json, connections: STREAMS, pace: Pace::Closed, time: CLOSED_TIME };
         target.run(&mock, &busy)?;
@@ -292,7 +318,7 @@ pub fn hostile(run: &Run, table: &mut Table) -> Result<(), String> {
     let (mut later, mut alone, mut beside, mut grown) =
         (Samples::default(), Samples::default(), Samples::default(), Samples::default());
     for _ in 0..run.rounds.min(3) {
-        let server = Server::tollbook(run, &program, "hostile", "full", mock.address)?;
+        let server = Server::tollbook(run, &program, "hostile", "full", mock.address, "")?;
         let mut target = Target::new(server);
         let p99 = |seen: &Seen| quantile(&seen.micros, 0.99) / MILLIS;
         let before = p99(&target.run(&mock, &good)?.0);

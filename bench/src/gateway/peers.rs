@@ -23,7 +23,7 @@ const CONNECTIONS: u32 = 16;
 /// Processor time of a call, ours over theirs.
 pub fn measure(run: &Run, table: &mut Table) -> Result<(), String> {
     let (mock, program) = (Mock::start(load::epoch())?, servers::program()?);
-    let ours = Target::new(Server::tollbook(run, &program, "beside", "full", mock.address)?);
+    let ours = Target::new(Server::tollbook(run, &program, "beside", "full", mock.address, "")?);
     let mut targets = vec![ours];
     for (name, start) in [("LiteLLM", litellm as Starter), ("Portkey", portkey)] {
         match start(run, &mock) {

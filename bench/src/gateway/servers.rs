@@ -67,19 +67,20 @@ impl Server {
         Ok(Server { name: "nginx", caller, process: Some(process), books: None })
     }
 
-    /// Tollbook as it is shipped, everything on.
+    /// Tollbook as it is shipped, everything on, with more lines in its configuration.
     pub fn tollbook(
         run: &Run,
         program: &Path,
         name: &'static str,
         durability: &str,
         mock: SocketAddr,
+        more: &str,
     ) -> Result<Server, String> {
         let dir = run.scratch.fresh(name)?;
         let (port, books) = (free_port()?, dir.join("data"));
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {books:?}\n[store]\ndurability = \"{durability}\"\n\
-             [gateway.upstreams.openai]\nbase_url = \"http://{mock}\"\napi_key = {{ env = \"MOCK_KEY\" }}\n"
+             [gateway.upstreams.openai]\nbase_url = \"http://{mock}\"\napi_key = {{ env = \"MOCK_KEY\" }}\n{more}"
         );
         let file = dir.join("tollbook.toml");
         std::fs::write(&file, config).map_err(|error| error.to_string())?;
