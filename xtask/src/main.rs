@@ -15,7 +15,8 @@ cargo xtask COMMAND
 
   test              format, lints, tidiness and every test: what CI runs
   soak              the kill, power and corruption tests with their full counts
-  compat            run the providers' SDKs without and with the server between, and compare
+  compat [WORD…]    run the providers' SDKs without and with the server between, and compare;
+                    only what has one of these words in its name
   openapi [EXAMPLES] ask the API whatever its document allows, so often for each operation (200)
   prices FACTS.csv  make prices/*.toml anew from a table of price facts
   fuzz [SECONDS]    run each fuzz target for so long (60)
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     let done = match args.first().map(String::as_str) {
         Some("test") => test(),
         Some("soak") => soak(),
-        Some("compat") => compat::run(),
+        Some("compat") => compat::run(rest),
         Some("openapi") => compat::openapi::run(rest),
         Some("prices") => prices::run(rest),
         Some("fuzz") => fuzz::run(rest),

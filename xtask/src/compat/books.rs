@@ -21,10 +21,34 @@ pub fn check(stand: &mut Stand, printed: &str) -> Result<usize, String> {
     let (direct, behind) = stand.served()?;
     same_requests(&direct, &behind)?;
     nothing_leaked(&behind)?;
-    let billed: Vec<&Value> = behind.iter().filter(|served| served["tokens"].is_object()).collect();
+    let calls = same_usage(&behind, || stand.calls(), [used, recorded])?;
+    attributed(printed, &calls)?;
+    Ok(calls.len())
+}
+
+/// Compares what the provider itself served with the books that only heard of it. Not everybody tells what
+/// came from a cache, so that tokens in and out have to be the same, and no more.
+pub fn told(stand: &mut Stand) -> Result<(), String> {
+    let (direct, _) = stand.served()?;
+    let calls = same_usage(&direct, || stand.told(), [used_in_all, recorded_in_all])
+        .map_err(|error| format!("told only: {error}"))?;
+    let sources = calls.iter().map(|call| &call["source"]);
+    match sources.into_iter().find(|source| **source != "otlp") {
+        Some(source) => Err(format!("a call that was only told of is from {source}")),
+        None => Ok(()),
+    }
+}
+
+/// Every call that the provider billed is in the books, once, with what it used; gives them.
+fn same_usage(
+    served: &[Value],
+    books: impl Fn() -> Result<Vec<Value>, String>,
+    [used, recorded]: [fn(&Value) -> String; 2],
+) -> Result<Vec<Value>, String> {
+    let billed: Vec<&Value> = served.iter().filter(|served| served["tokens"].is_object()).collect();
     let since = Instant::now();
     let calls = loop {
-        let calls = stand.calls()?;
+        let calls = books()?;
         if calls.len() >= billed.len() || since.elapsed() > LATE {
             break calls;
         }
@@ -37,11 +61,10 @@ pub fn check(stand: &mut Stand, printed: &str) -> Result<usize, String> {
     let mut booked: Vec<String> = calls.iter().map(recorded).collect();
     served.sort_unstable();
     booked.sort_unstable();
-    if let Some((served, booked)) = served.iter().zip(&booked).find(|(served, booked)| served != booked) {
-        return Err(format!("served:       {served}\nin the books: {booked}"));
+    match served.iter().zip(&booked).find(|(served, booked)| served != booked) {
+        Some((served, booked)) => Err(format!("served:       {served}\nin the books: {booked}")),
+        None => Ok(calls),
     }
-    attributed(printed, &calls)?;
-    Ok(calls.len())
 }
 
 /// The same requests, as often; only the question for usage is put in. What came at once may come
@@ -99,7 +122,17 @@ fn used(served: &Value) -> String {
     format!("input {input}, cached {cached}, output {output}, cost {cost}, provider_usage")
 }
 
+/// Tokens in and out of a call, as the stand-in told them.
+fn used_in_all(served: &Value) -> String {
+    format!("input {}, output {}", served["tokens"]["input"], served["tokens"]["output"])
+}
+
 /// The same of a call in the books.
+fn recorded_in_all(call: &Value) -> String {
+    format!("input {}, output {}", call["usage"]["input_tokens"], call["usage"]["output_tokens"])
+}
+
+/// What a call used and costs, as the books have it.
 fn recorded(call: &Value) -> String {
     let usage = &call["usage"];
     let count = |value: &Value| value.as_u64().unwrap_or(0);

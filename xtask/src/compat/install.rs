@@ -1,8 +1,8 @@
 //! The SDKs, installed under the target directory with the versions that `compat/` pins.
 
-use super::Program;
 use super::process::{bounded, text};
-use crate::{root, say};
+use super::{Program, With};
+use crate::root;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -10,46 +10,52 @@ use std::time::Duration;
 /// An installation that takes longer counts as impossible.
 const INSTALL_TIME: Duration = Duration::from_secs(150);
 
+/// What pins the packages of each kind of program.
+const PYTHON: &str = "compat/requirements.txt";
+const OTEL: &str = "compat/otel.txt";
+const TRACELOOP: &str = "compat/traceloop.txt";
+
 /// Interpreters that may be new enough for what needs 3.12.
 const NEW_PYTHONS: [&str; 4] = ["python3", "python3.12", "python3.13", "python3.14"];
 
-/// What programs are run with, or why they cannot be.
+/// What programs are run with. Each kind is installed when the first program needs it.
 pub struct Tools {
-    python: Result<PathBuf, String>,
-    node: Result<PathBuf, String>,
+    place: PathBuf,
+    installed: Vec<(With, Result<PathBuf, String>)>,
     /// The lines that pin versions, as `name==version`.
-    pins: Vec<String>,
+    pins: Vec<(With, String)>,
 }
 
 impl Tools {
-    /// Installs what is not installed yet, below this directory.
-    pub fn install(place: &Path) -> Tools {
-        let tools = Tools { python: install_python(place), node: install_node(place), pins: pins() };
-        for why in [&tools.python, &tools.node].into_iter().filter_map(|tool| tool.as_ref().err()) {
-            say(&format!("SKIPPED, cannot be installed: {why}"));
-        }
-        tools
+    /// Nothing is installed yet; what will be, goes below this directory.
+    pub fn new(place: &Path) -> Tools {
+        Tools { place: place.to_owned(), installed: Vec::new(), pins: pins() }
     }
 
     /// What runs the program.
-    pub fn command(&self, program: &Program) -> Result<PathBuf, String> {
-        if program.package.is_none() {
-            return Ok("python3".into());
+    pub fn command(&mut self, program: &Program) -> Result<PathBuf, String> {
+        let with = program.with;
+        if let Some((_, known)) = self.installed.iter().find(|(known, _)| *known == with) {
+            return known.clone();
         }
-        let tool = if is_python(program) { &self.python } else { &self.node };
-        tool.clone().map_err(|_| "its SDK cannot be installed, see above".to_owned())
+        let tool = match with {
+            With::Plain => Ok("python3".into()),
+            With::Node => install_node(&self.place),
+            With::Python => install_venv(&self.place.join("venv"), PYTHON),
+            With::Otel => install_venv(&self.place.join("otel-venv"), OTEL),
+            With::Traceloop => install_venv(&self.place.join("traceloop-venv"), TRACELOOP),
+        };
+        self.installed.push((with, tool.clone()));
+        tool
     }
 
-    /// The name and the version of the program's SDK.
+    /// The name and the version of the program's package.
     pub fn version(&self, program: &Program) -> String {
-        let Some(package) = program.package else { return "plain HTTP".to_owned() };
-        let kind = if is_python(program) { "PyPI" } else { "npm" };
-        let pin = |pin: &String| {
-            let (of, pinned) = pin.split_once(' ')?;
-            let (name, version) = pinned.split_once("==")?;
-            (of == kind && name == package).then(|| format!("{name} {version}"))
+        let pin = |(with, pin): &(With, String)| {
+            let (name, version) = pin.split_once("==")?;
+            (*with == program.with && name == program.package).then(|| format!("{name} {version}"))
         };
-        self.pins.iter().find_map(pin).unwrap_or_else(|| package.to_owned())
+        self.pins.iter().find_map(pin).unwrap_or_else(|| program.package.to_owned())
     }
 }
 
@@ -62,21 +68,18 @@ pub fn builds_openssl() -> Result<PathBuf, String> {
     Ok("perl".into())
 }
 
-fn is_python(program: &Program) -> bool {
-    program.file.ends_with(".py")
-}
-
-fn pins() -> Vec<String> {
-    let read = |name: &str| std::fs::read_to_string(root().join("compat").join(name)).unwrap_or_default();
-    let python = read("requirements.txt").lines().map(|line| format!("PyPI {line}")).collect::<Vec<_>>();
-    let package: serde_json::Value = serde_json::from_str(&read("package.json")).unwrap_or_default();
+fn pins() -> Vec<(With, String)> {
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).unwrap_or_default();
+    let python = [(With::Python, PYTHON), (With::Otel, OTEL), (With::Traceloop, TRACELOOP)];
+    let python = python.into_iter().flat_map(|(with, file)| {
+        let lines: Vec<_> = read(file).lines().map(|line| (with, line.to_owned())).collect();
+        lines
+    });
+    let package: serde_json::Value = serde_json::from_str(&read("compat/package.json")).unwrap_or_default();
     let node = package["dependencies"].as_object().into_iter().flatten();
-    let node = node.map(|(name, version)| format!("npm {name}=={}", version.as_str().unwrap_or_default()));
-    python.into_iter().chain(node).collect()
-}
-
-fn install_python(place: &Path) -> Result<PathBuf, String> {
-    install_venv(&place.join("venv"), "compat/requirements.txt")
+    let node =
+        node.map(|(name, version)| (With::Node, format!("{name}=={}", version.as_str().unwrap_or_default())));
+    python.chain(node).collect()
 }
 
 /// What asks every operation of the API, in an environment of its own.

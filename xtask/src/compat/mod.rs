@@ -1,6 +1,7 @@
 //! `cargo xtask compat`: programs with the providers' own SDKs, run twice: against a stand-in for the
 //! providers, and through the server, with only base URL and key changed. They must see the same, the
-//! stand-in must get the same, and every call must be in the books, once, with what it used.
+//! stand-in must get the same, and every call must be in the books, once, with what it used. Some are
+//! watched and tell of their calls over OTLP, both times: a call that the gateway saw, too, is one entry.
 //!
 //! Beside them, the API is asked whatever its own document allows (`openapi`), and Prometheus's linter
 //! looks at what the server shows of itself, the validator of FOCUS at what it
@@ -25,79 +26,121 @@ use std::path::{Path, PathBuf};
 /// A program under `compat/`.
 struct Program {
     file: &'static str,
-    /// The package whose version is shown; none for plain HTTP.
-    package: Option<&'static str>,
+    /// What it runs with.
+    with: With,
+    /// The package whose version is shown.
+    package: &'static str,
     /// The upstream that its refusals are asked of.
     upstream: &'static str,
     /// What an unknown key, a key that may not call models and a provider without a key are to it.
     refusals: [&'static str; 3],
+    /// Whether it tells of its calls over OTLP, too.
+    tells: bool,
+}
+
+/// What programs run with: each is installed apart from the others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum With {
+    /// Nothing but Python.
+    Plain,
+    Python,
+    Node,
+    /// Python with OpenTelemetry's and OpenInference's instrumentation.
+    Otel,
+    /// Python with Traceloop's SDK.
+    Traceloop,
 }
 
 const OPENAI: [&str; 3] = ["AuthenticationError", "PermissionDeniedError", "InternalServerError"];
 const ANTHROPIC: [&str; 3] = ["AuthenticationError", "PermissionDeniedError", "ServiceUnavailableError"];
 
+/// A program that only calls.
+const fn calls(
+    file: &'static str,
+    with: With,
+    package: &'static str,
+    upstream: &'static str,
+    refusals: [&'static str; 3],
+) -> Program {
+    Program { file, with, package, upstream, refusals, tells: false }
+}
+
+/// A program that calls OpenAI, and is watched by what this package brings.
+const fn tells(file: &'static str, with: With, package: &'static str) -> Program {
+    Program { file, with, package, upstream: "openai", refusals: OPENAI, tells: true }
+}
+
 const PROGRAMS: &[Program] = &[
-    Program { file: "openai_sdk.py", package: Some("openai"), upstream: "openai", refusals: OPENAI },
-    Program {
-        file: "anthropic_sdk.py",
-        package: Some("anthropic"),
-        upstream: "anthropic",
-        refusals: ANTHROPIC,
-    },
-    Program {
-        file: "google_sdk.py",
-        package: Some("google-genai"),
-        upstream: "google",
-        refusals: ["ClientError", "ClientError", "ServerError"],
-    },
-    Program {
-        file: "ollama_sdk.py",
-        package: Some("ollama"),
-        upstream: "ollama",
-        refusals: ["ResponseError", "ResponseError", ""],
-    },
-    Program { file: "openai_sdk.mjs", package: Some("openai"), upstream: "openai", refusals: OPENAI },
-    Program {
-        file: "anthropic_sdk.mjs",
-        package: Some("@anthropic-ai/sdk"),
-        upstream: "anthropic",
-        refusals: ANTHROPIC,
-    },
-    Program {
-        file: "agents.py",
-        package: None,
-        upstream: "openai",
-        refusals: ["invalid_api_key", "key_not_allowed", "not_configured"],
-    },
+    calls("openai_sdk.py", With::Python, "openai", "openai", OPENAI),
+    calls("anthropic_sdk.py", With::Python, "anthropic", "anthropic", ANTHROPIC),
+    calls(
+        "google_sdk.py",
+        With::Python,
+        "google-genai",
+        "google",
+        ["ClientError", "ClientError", "ServerError"],
+    ),
+    calls("ollama_sdk.py", With::Python, "ollama", "ollama", ["ResponseError", "ResponseError", ""]),
+    calls("openai_sdk.mjs", With::Node, "openai", "openai", OPENAI),
+    calls("anthropic_sdk.mjs", With::Node, "@anthropic-ai/sdk", "anthropic", ANTHROPIC),
+    calls(
+        "agents.py",
+        With::Plain,
+        "plain HTTP",
+        "openai",
+        ["invalid_api_key", "key_not_allowed", "not_configured"],
+    ),
+    tells("otel_openai_v2.py", With::Otel, "opentelemetry-instrumentation-openai-v2"),
+    tells("otel_openinference.py", With::Otel, "openinference-instrumentation-openai"),
+    tells("otel_layers.py", With::Otel, "opentelemetry-instrumentation-openai-v2"),
+    tells("otel_traceloop.py", With::Traceloop, "traceloop-sdk"),
+    tells("otel_ai_sdk.mjs", With::Node, "ai"),
 ];
 
-/// Runs every program whose SDK can be installed, and shows a table.
-pub fn run() -> Result<(), String> {
+/// Runs every program whose SDK can be installed, and shows a table; or only the rows whose names have one
+/// of these words in them.
+pub fn run(only: &[String]) -> Result<(), String> {
     cargo(&["build", "--release", "--package", "tollbook"], &[])?;
     cargo(&["build", "--release", "--package", "tollbook-testkit", "--example", "upstream"], &[])?;
     let place = Place::new()?;
-    let tools = Tools::install(&place.root);
-    let mut table = Table::default();
+    let mut table = Table { only: only.to_vec(), ..Table::default() };
+    let mut tools = Tools::new(&place.root);
     for program in PROGRAMS {
         let version = tools.version(program);
-        table.row(program.file, &version, tools.command(program), |command| check(program, &command, &place));
+        table.row(
+            program.file,
+            &version,
+            || tools.command(program),
+            |command| check(program, &command, &place),
+        );
     }
-    let schemathesis = install::schemathesis(&place.root);
-    table.row("/openapi.json", "schemathesis", schemathesis, |tool| {
-        openapi::check(&tool, &place, openapi::EXAMPLES)
-    });
-    table.row("/metrics", "promtool", promtool::find(&place.root), |tool| promtool::check(&tool, &place));
-    let validator = install::focus_validator(&place.root);
-    table.row("export", "focus-validator", validator, |python| focus::check(&python, &place));
-    let browser = dashboard::install(&place.root);
-    table.row("web/", "chromium, axe, tsc", browser, |tools| dashboard::check(&tools, &place));
-    table.row("encryption at rest", "SQLCipher", install::builds_openssl(), |_| encrypted());
+    table.row(
+        "/openapi.json",
+        "schemathesis",
+        || install::schemathesis(&place.root),
+        |tool| openapi::check(&tool, &place, openapi::EXAMPLES),
+    );
+    table.row("/metrics", "promtool", || promtool::find(&place.root), |tool| promtool::check(&tool, &place));
+    table.row(
+        "focus",
+        "focus-validator",
+        || install::focus_validator(&place.root),
+        |python| focus::check(&python, &place),
+    );
+    table.row(
+        "web/",
+        "chromium, axe, tsc",
+        || dashboard::install(&place.root),
+        |tools| dashboard::check(&tools, &place),
+    );
+    table.row("encryption at rest", "SQLCipher", install::builds_openssl, |_| encrypted());
     table.show()
 }
 
 /// What came of each check.
 #[derive(Default)]
 struct Table {
+    only: Vec<String>,
     rows: Vec<String>,
     failed: u32,
 }
@@ -108,10 +151,13 @@ impl Table {
         &mut self,
         name: &str,
         version: &str,
-        tool: Result<PathBuf, String>,
+        install: impl FnOnce() -> Result<PathBuf, String>,
         check: impl FnOnce(PathBuf) -> Result<String, String>,
     ) {
-        let outcome = match tool.map(check) {
+        if !self.only.is_empty() && !self.only.iter().any(|word| name.contains(word.as_str())) {
+            return;
+        }
+        let outcome = match install().map(check) {
             Err(why) => format!("SKIPPED, cannot be installed: {why}"),
             Ok(Ok(seen)) => format!("ok: {seen}"),
             Ok(Err(error)) => {
@@ -152,6 +198,9 @@ fn check(program: &Program, command: &Path, place: &Place) -> Result<String, Str
         return Err(format!("it sees a difference\nwithout: {plain}\nwith:    {through}"));
     }
     let calls = books::check(&mut stand, &through)?;
+    if program.tells {
+        books::told(&mut stand)?;
+    }
     stand.refuses(program, command)?;
     Ok(format!("{} cases, {calls} calls in the books", through.lines().count()))
 }

@@ -2,7 +2,7 @@
 
 use super::process::{bounded, text};
 use super::stand::{Place, Stand};
-use super::{PROGRAMS, Program};
+use super::{PROGRAMS, Program, With};
 use crate::root;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,7 +32,8 @@ pub fn find(place: &Path) -> Result<PathBuf, String> {
 
 /// Checks both.
 pub fn check(promtool: &Path, place: &Place) -> Result<String, String> {
-    let program: &Program = PROGRAMS.iter().find(|program| program.package.is_none()).ok_or("no program")?;
+    let program: &Program =
+        PROGRAMS.iter().find(|program| program.with == With::Plain).ok_or("no program")?;
     let stand = Stand::start(place)?;
     stand.run(program, Path::new("python3"), true)?;
     let scraped = place.root.join("metrics.txt");

@@ -121,6 +121,11 @@ impl Stand {
         started.env("ANTHROPIC_BASE_URL", base("anthropic"));
         started.env("GOOGLE_GEMINI_BASE_URL", base("google"));
         started.env("OLLAMA_HOST", base("ollama")).env("COMPAT_KEY", key);
+        // What it tells of calls that go to the provider itself comes into books of its own.
+        let told = if through { &self.server } else { &self.bare };
+        started.env("OTEL_EXPORTER_OTLP_ENDPOINT", &told.url).env("OTEL_SERVICE_NAME", "compat");
+        started.env("OTEL_EXPORTER_OTLP_HEADERS", format!("authorization=Bearer%20{}", told.key));
+        started.env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
         bounded(&mut started, PROGRAM_TIME)
     }
 
@@ -140,7 +145,16 @@ impl Stand {
 
     /// The calls in the books, in the order in which they began.
     pub fn calls(&self) -> Result<Vec<Value>, String> {
-        let list = self.tollbook(&["calls", "--all", "--limit", "1000"])?;
+        self.calls_of(&self.server)
+    }
+
+    /// The calls in the books that know what was told of them only.
+    pub fn told(&self) -> Result<Vec<Value>, String> {
+        self.calls_of(&self.bare)
+    }
+
+    fn calls_of(&self, server: &Server) -> Result<Vec<Value>, String> {
+        let list = self.ask(server, &["calls", "--all", "--limit", "1000"])?;
         let mut calls = list["data"].as_array().cloned().ok_or("no calls")?;
         calls.reverse();
         Ok(calls)
@@ -148,8 +162,12 @@ impl Stand {
 
     /// Runs the command line beside the server, and reads what it prints, if anything.
     fn tollbook(&self, args: &[&str]) -> Result<Value, String> {
+        self.ask(&self.server, args)
+    }
+
+    fn ask(&self, server: &Server, args: &[&str]) -> Result<Value, String> {
         let mut command = Command::new(&self.tollbook);
-        command.args(args).arg("--json").arg("--config").arg(&self.server.config);
+        command.args(args).arg("--json").arg("--config").arg(&server.config);
         let printed = bounded(&mut command, PROGRAM_TIME)?;
         if printed.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&printed).map_err(text) }
     }
