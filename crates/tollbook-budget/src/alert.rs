@@ -37,6 +37,19 @@ pub struct Crossing {
     pub turn: Turn,
 }
 
+/// A threshold that was told before the engine began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// The value of the budget's `each`.
+    pub instance: Option<String>,
+    /// The start of the window that it was told in; absent for all time.
+    pub window: Option<Timestamp>,
+    /// The threshold, in percent of the limit.
+    pub percent: u32,
+    /// Whether it still held when it was looked at last.
+    pub holds: bool,
+}
+
 /// The thresholds of an account that were told in the present window, and whether they still hold.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fired(BTreeMap<u32, bool>);
@@ -74,9 +87,11 @@ impl Fired {
         fired.into_iter().filter(|(_, holds)| *holds).map(|(percent, _)| (percent, Turn::Resolved)).collect()
     }
 
-    /// Counts thresholds as told that were passed before anybody looked.
-    pub fn assume(&mut self, warn_at: &[u32], spent: i128, limit: i128) {
-        drop(self.look(warn_at, spent, limit, false));
+    /// A threshold was told before; where it `holds` no more and may repeat, nothing is known of it.
+    pub fn remember(&mut self, percent: u32, holds: bool, may_repeat: bool) {
+        if holds || !may_repeat {
+            self.0.insert(percent, holds);
+        }
     }
 
     /// Whether nothing was told.
@@ -110,6 +125,22 @@ mod tests {
         assert_eq!(fired.end(), []);
         assert_eq!(fired.look(&warn, 60, 100, false), [(50, Turn::Firing)]);
         assert_eq!(fired.end(), [(50, Turn::Resolved)]);
+    }
+
+    #[test]
+    fn what_was_told_before_is_not_told_again() {
+        for (holds, may_repeat, spent, told) in [
+            (true, false, 100, vec![]),
+            (true, false, 96, vec![]),
+            (true, false, 94, vec![(100, Turn::Resolved)]),
+            (false, false, 100, vec![]),
+            (true, true, 94, vec![(100, Turn::Resolved)]),
+            (false, true, 100, vec![(100, Turn::Firing)]),
+        ] {
+            let mut fired = Fired::default();
+            fired.remember(100, holds, may_repeat);
+            assert_eq!(fired.look(&[100], spent, 100, may_repeat), told, "{holds} {may_repeat} {spent}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The state machine: one decision over all budgets that match a call, holds, bookings.
 
 use crate::account::{Account, Sums};
-use crate::alert::{Crossing, Turn};
+use crate::alert::{Crossing, Remembered, Turn};
 use crate::definition::{AtLimit, Budget, Limit, Mode};
 use crate::hold::Hold;
 use crate::question::{
@@ -49,18 +49,14 @@ struct Claim {
 
 impl Engine {
     /// Adds a budget, or changes the one with its id, at `now`. It begins with what `start` says, and
-    /// with holds of the calls in flight that it is for. Thresholds that are passed already are not
-    /// told again.
+    /// with holds of the calls in flight that it is for. Thresholds that are passed already are told
+    /// with the next look, unless they are [`Engine::remember`]ed.
     pub fn set(&mut self, budget: Budget, start: &Start, now: Timestamp) {
         let mut slot = Slot { budget, through: start.through, accounts: HashMap::new(), quiet_until: None };
         for (instance, at, sums) in &start.used {
             let account = slot.accounts.entry(instance.clone()).or_default();
             account.advance(&slot.budget, now);
             account.add(&slot.budget, *at, *sums);
-        }
-        for account in slot.accounts.values_mut() {
-            let (spent, limit) = (account.sums(&slot.budget, now).spent, slot.budget.limit_at(now));
-            account.fired.assume(&slot.budget.warn_at, spent, limit);
         }
         for hold in self.holds.values_mut() {
             hold.parts.retain(|(budget, _, _)| *budget != slot.budget.id);
@@ -86,6 +82,25 @@ impl Engine {
                 self.reindex();
             }
         }
+    }
+
+    /// Thresholds of a budget that were told before, in whatever window: they are not told again, and
+    /// taken back when they hold no more.
+    pub fn remember(&mut self, id: &str, told: &[Remembered], now: Timestamp) {
+        let Some(slot) = self.places.get(id).map(|place| &mut self.slots[*place]) else { return };
+        let may_repeat = matches!(slot.budget.window, Window::Rolling { .. });
+        for Remembered { instance, window, percent, holds } in told {
+            let account = slot.accounts.entry(instance.clone()).or_default();
+            account.advance(&slot.budget, now);
+            let is_present = match slot.budget.window {
+                Window::Calendar(_) => account.first() == *window,
+                Window::Rolling { .. } | Window::Total => true,
+            };
+            if is_present && slot.budget.warn_at.contains(percent) {
+                account.fired.remember(*percent, *holds, may_repeat);
+            }
+        }
+        slot.quiet_until = None;
     }
 
     /// Takes a budget away.

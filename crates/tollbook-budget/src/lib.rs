@@ -21,7 +21,7 @@ mod window;
 mod words;
 
 pub use account::Sums;
-pub use alert::{Crossing, Turn};
+pub use alert::{Crossing, Remembered, Turn};
 pub use definition::{AtLimit, Budget, Limit, Mode, Raise};
 pub use engine::Engine;
 pub use form::{BudgetForm, Fault, RaiseForm};

@@ -1,5 +1,6 @@
 //! The ledger: opening it, writing to it, closing it.
 
+use crate::alerts::Alerts;
 use crate::append::{Drafts, ticket, wait};
 use crate::dir::{DataDir, DirLock};
 use crate::durable::{self, Durable};
@@ -78,6 +79,7 @@ pub struct Ledger {
     book: RwLock<Arc<Book>>,
     keys: Keys,
     people: People,
+    alerts: Alerts,
     clock_watch: Watch,
     writer: Option<JoinHandle<()>>,
     /// Calls that were open when it was opened.
@@ -143,11 +145,13 @@ impl Ledger {
             .map_err(|error| LedgerError::Invalid(format!("the writer thread could not start: {error}")))?;
         let keys = Keys::load(shared.store.as_ref())?;
         let people = People::load(shared.store.as_ref())?;
+        let alerts = Alerts::load(shared.store.as_ref())?;
         let newest = shared.store.extent(TimeRange::ALL)?.map(|(_, last, _)| last);
         let clock_watch = Watch::start(shared.clock.now(), newest);
         let (book, writer) = (RwLock::new(book), Some(writer));
         let interrupted = 0;
-        let mut ledger = Ledger { shared, book, keys, people, clock_watch, writer, interrupted, _lock: lock };
+        let mut ledger =
+            Ledger { shared, book, keys, people, alerts, clock_watch, writer, interrupted, _lock: lock };
         ledger.finish_erasures()?;
         ledger.interrupted = ledger.end_open_calls()?;
         report.interrupted = ledger.interrupted;
@@ -192,6 +196,10 @@ impl Ledger {
 
     pub(crate) fn key_state(&self) -> &Keys {
         &self.keys
+    }
+
+    pub(crate) fn alert_state(&self) -> &Alerts {
+        &self.alerts
     }
 
     pub(crate) fn people(&self) -> &People {

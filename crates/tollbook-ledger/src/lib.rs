@@ -6,6 +6,7 @@
 //! every query. Replay never rates, so a new binary never changes the past. This crate must never
 //! know SQL, HTTP or a provider's bytes.
 
+pub mod alerts;
 mod append;
 mod audit;
 pub mod budgets;

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tollbook_budget::{
-    Admitted, Ask, Bound, Budget, BudgetForm, Crossing, Engine, Fault, Limits, Refused, Standing, Subject,
+    Admitted, Ask, Bound, Budget, BudgetForm, Crossing, Denied, Engine, Fault, Limits, Refused, Remembered, Standing, Subject,
 };
 use tollbook_pricing::{Query, Tokens, ceiling};
 use tollbook_store::Zone;
@@ -166,14 +166,19 @@ impl Budgets {
 }
 
 impl Shared {
-    /// Counts a budget and puts it in force, instead of the one with its id.
-    fn enforce(&self, defined: Defined) -> Result<(), LedgerError> {
+    /// Counts a budget and puts it in force, instead of the one with its id. What of its thresholds
+    /// was `told` is not told again.
+    fn enforce(&self, defined: Defined, told: &[Remembered]) -> Result<(), LedgerError> {
         let now = self.clock.now();
         let _applying = self.budgets.applying();
         let start = count::start(self.store.as_ref(), &defined.budget, now)?;
         // Before the first one nothing was followed; from here on everything is.
         self.budgets.any.store(true, Ordering::Release);
-        self.budgets.engine().set(defined.budget.clone(), &start, now);
+        {
+            let mut engine = self.budgets.engine();
+            engine.set(defined.budget.clone(), &start, now);
+            engine.remember(&defined.id, told, now);
+        }
         let mut all = self.budgets.defined.write().unwrap_or_else(PoisonError::into_inner);
         all.insert(defined.id.clone(), Arc::new(defined));
         Ok(())
@@ -181,6 +186,12 @@ impl Shared {
 }
 
 impl Ledger {
+    /// Puts a budget in force, with what is known of its alerts.
+    fn enforce(&self, defined: Defined) -> Result<(), LedgerError> {
+        let told = self.remembered(&defined.id);
+        self.shared().enforce(defined, &told)
+    }
+
     /// Puts the recorded budgets in force. Calendars are read in `zone` where a budget names none.
     ///
     /// Holds that were promised before come back first.
@@ -197,7 +208,7 @@ impl Ledger {
                 serde_json::from_str(&body).map_err(|error| unreadable(error.to_string()))?;
             let budget = form.read(&id, zone).map_err(BudgetError::Faults)?;
             let (source, version) = (Source::Api, control.version);
-            self.shared().enforce(Defined { id, form, budget, source, version, created_at })?;
+            self.enforce(Defined { id, form, budget, source, version, created_at })?;
         }
         // What an earlier process, or a restore, left undone.
         let known = self.shared().erasures();
@@ -212,14 +223,7 @@ impl Ledger {
         let id = format!("{CONFIGURED}{}", form.name);
         let budget = form.read(&id, zone).map_err(BudgetError::Faults)?;
         let created_at = self.shared().clock.now();
-        Ok(self.shared().enforce(Defined {
-            id,
-            form,
-            budget,
-            source: Source::Config,
-            version: 0,
-            created_at,
-        })?)
+        Ok(self.enforce(Defined { id, form, budget, source: Source::Config, version: 0, created_at })?)
     }
 
     /// Makes a budget; on return it holds, and counts what its window has seen so far.
@@ -292,14 +296,7 @@ impl Ledger {
         let version =
             self.store().control(&name).map_err(LedgerError::from)?.map_or(0, |found| found.version);
         let Document { id, created_at, form } = document;
-        self.shared().enforce(Defined {
-            id: id.clone(),
-            form,
-            budget,
-            source: Source::Api,
-            version,
-            created_at,
-        })?;
+        self.enforce(Defined { id: id.clone(), form, budget, source: Source::Api, version, created_at })?;
         self.budget(&id).ok_or(BudgetError::Stale)
     }
 
@@ -425,7 +422,7 @@ impl Ledger {
     /// Counts every budget anew, from the store.
     fn recount(&self) {
         for defined in self.budgets() {
-            if let Err(error) = self.shared().enforce((*defined).clone()) {
+            if let Err(error) = self.enforce((*defined).clone()) {
                 tracing::warn!(
                     budget = defined.id,
                     "a budget could not be counted; it is tried again: {error}"

@@ -1,6 +1,7 @@
 //! What the ledger promises, as tests.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // These are tests throughout.
 
+mod alerts;
 mod books;
 mod budgets;
 mod corrections;

@@ -1,0 +1,199 @@
+//! Alerts are durable before anybody is told, and are told once, whatever happens in between.
+
+use crate::rig::{Rig, event, sign};
+use tollbook_budget::BudgetForm;
+use tollbook_ledger::alerts::{Alert, AlertState, Attempt, Progress, recorded_alerts};
+use tollbook_ledger::{By, Ledger};
+use tollbook_store::Zone;
+use tollbook_types::Clock;
+
+const HOUR: i64 = 3_600;
+
+fn utc() -> (String, Zone) {
+    ("UTC".to_owned(), Zone::UTC)
+}
+
+fn create(ledger: &Ledger, members: &str) -> String {
+    let form = format!(r#"{{"name":"b","at_limit":"warn","notify":["ops"],{members}}}"#);
+    let form: BudgetForm = serde_json::from_str(&form).unwrap();
+    ledger.create_budget(&By::local(), form, &utc()).unwrap().id.clone()
+}
+
+/// A call now, of so many cents.
+fn spend(rig: &Rig, ledger: &Ledger, id: &str, cents: u64) {
+    let mut event = event(id, 0, cents * 5_000);
+    event.occurred_at = rig.clock.now();
+    sign(&mut event);
+    ledger.submit(vec![event]).unwrap();
+}
+
+fn open(rig: &Rig) -> Ledger {
+    let ledger = rig.open();
+    ledger.load_budgets(&utc()).unwrap();
+    ledger
+}
+
+/// `THRESHOLD state messages…` of every alert, oldest first.
+fn told(ledger: &Ledger) -> Vec<String> {
+    let mut alerts: Vec<_> = ledger.alerts();
+    alerts.sort_by_key(|alert| (alert.at, alert.key.threshold.parse::<u32>().unwrap()));
+    let of = |alert: &Alert| {
+        let messages = alert.deliveries.iter().map(|delivery| {
+            let progress = match delivery.progress {
+                Progress::Pending => "pending",
+                Progress::Delivered => "delivered",
+                Progress::Failed => "failed",
+            };
+            format!(" {}:{progress}", delivery.tells.name())
+        });
+        format!("{} {}{}", alert.key.threshold, alert.state.name(), messages.collect::<String>())
+    };
+    alerts.iter().map(|alert| of(alert)).collect()
+}
+
+fn deliver_all(ledger: &Ledger) -> usize {
+    let due = ledger.due_alerts();
+    for due in &due {
+        ledger.note_delivery(&due.alert.id, due.place, Attempt::Taken).unwrap();
+    }
+    due.len()
+}
+
+#[test]
+fn a_threshold_becomes_one_alert_in_a_window_over_restarts_too() {
+    let rig = Rig::new();
+    let id = {
+        let ledger = rig.open();
+        create(&ledger, r#""limit_usd":"1.00","window":"day","warn_at":[50,100]"#);
+        spend(&rig, &ledger, "e1", 60);
+        assert_eq!(ledger.alert_on_budgets().unwrap().len(), 1);
+        assert_eq!(ledger.alert_on_budgets().unwrap(), []);
+        assert_eq!(told(&ledger), ["50 firing firing:pending"]);
+        let alert = &ledger.alerts()[0];
+        let seen = (alert.subject.as_str(), alert.value.as_str(), alert.limit.as_str(), alert.unit.as_str());
+        assert_eq!(seen, ("b", "0.6", "1", "usd"));
+        assert_eq!(alert.summary, "Budget b: 0.6 of 1 USD used, 50 % reached");
+        alert.id.clone()
+        // The process ends before anybody is told.
+    };
+    let ledger = open(&rig);
+    assert_eq!(ledger.alert_on_budgets().unwrap(), [], "it is known");
+    let due = ledger.due_alerts();
+    assert_eq!((due.len(), due[0].alert.id.as_str()), (1, id.as_str()));
+    assert_eq!(deliver_all(&ledger), 1);
+    drop(ledger);
+    let ledger = open(&rig);
+    assert!(ledger.due_alerts().is_empty(), "it went out");
+    spend(&rig, &ledger, "e2", 50);
+    ledger.alert_on_budgets().unwrap();
+    assert_eq!(told(&ledger), ["50 firing firing:delivered", "100 firing firing:pending"]);
+    deliver_all(&ledger);
+    // The next day begins; nobody is told that the last one ended.
+    rig.clock.advance_seconds(24 * HOUR);
+    assert_eq!(ledger.alert_on_budgets().unwrap().len() + ledger.age_alerts().unwrap().len(), 2);
+    assert_eq!(told(&ledger), ["50 resolved firing:delivered", "100 resolved firing:delivered"]);
+    spend(&rig, &ledger, "e3", 50);
+    assert_eq!(ledger.alert_on_budgets().unwrap().len(), 1, "another window, another alert");
+    assert_eq!(recorded_alerts(ledger.store().as_ref()).unwrap().len(), 3);
+}
+
+#[test]
+fn a_crossing_that_nobody_looked_at_before_the_end_is_found_at_the_start() {
+    let rig = Rig::new();
+    {
+        let ledger = rig.open();
+        create(&ledger, r#""limit_usd":"1.00","window":"month","warn_at":[50]"#);
+        spend(&rig, &ledger, "e1", 60);
+        // Killed here: the call is in the books, the alert is not.
+    }
+    for looks in [1, 0] {
+        let ledger = open(&rig);
+        assert_eq!(ledger.alert_on_budgets().unwrap().len(), looks);
+        assert_eq!(told(&ledger), ["50 firing firing:pending"]);
+    }
+}
+
+#[test]
+fn an_alert_ends_when_its_threshold_holds_no_more_and_that_is_told_after_the_beginning() {
+    let rig = Rig::new();
+    let ledger = rig.open();
+    let id = create(&ledger, r#""limit_usd":"1.00","window":"month","warn_at":[50]"#);
+    spend(&rig, &ledger, "e1", 60);
+    ledger.alert_on_budgets().unwrap();
+    let raise = |form: &mut BudgetForm| form.limit_usd = Some("10.00".to_owned());
+    let act = tollbook_ledger::Act::new("budget.change");
+    ledger.change_budget(&By::local(), act, &id, None, &utc(), raise).unwrap();
+    assert_eq!(ledger.alert_on_budgets().unwrap()[0].state, AlertState::Resolved);
+    assert_eq!(told(&ledger), ["50 resolved firing:pending resolved:pending"]);
+    // One channel hears of it in order.
+    assert_eq!(deliver_all(&ledger), 1);
+    assert_eq!(told(&ledger), ["50 resolved firing:delivered resolved:pending"]);
+    assert_eq!((deliver_all(&ledger), deliver_all(&ledger)), (1, 0));
+    // Up again in the same window: told once is told.
+    spend(&rig, &ledger, "e2", 600);
+    assert_eq!(ledger.alert_on_budgets().unwrap(), []);
+}
+
+#[test]
+fn a_rolling_window_may_tell_again_and_what_has_no_budget_ends() {
+    let rig = Rig::new();
+    let ledger = rig.open();
+    let id = create(&ledger, r#""limit_usd":"1.00","window":"rolling","minutes":60,"warn_at":[50]"#);
+    for (call, seconds) in [("e1", 0), ("e2", 3 * HOUR)] {
+        rig.clock.advance_seconds(seconds);
+        ledger.alert_on_budgets().unwrap();
+        spend(&rig, &ledger, call, 60);
+        ledger.alert_on_budgets().unwrap();
+    }
+    assert_eq!(told(&ledger), ["50 resolved firing:pending resolved:pending", "50 firing firing:pending"]);
+    let before = ledger.alerts();
+    drop(ledger);
+    let ledger = open(&rig);
+    assert_eq!((ledger.alert_on_budgets().unwrap(), ledger.alerts()), (Vec::new(), before));
+    ledger.remove_budget(&By::local(), &id, None).unwrap();
+    assert_eq!(ledger.alert_on_budgets().unwrap().len(), 1);
+    assert_eq!(told(&ledger)[1], "50 resolved firing:pending");
+}
+
+#[test]
+fn a_message_that_fails_is_tried_again_and_an_alert_is_acknowledged_once() {
+    let rig = Rig::new();
+    let ledger = rig.open();
+    create(&ledger, r#""limit_usd":"1.00","window":"month","warn_at":[50]"#);
+    spend(&rig, &ledger, "e1", 60);
+    ledger.alert_on_budgets().unwrap();
+    let id = ledger.alerts()[0].id.clone();
+    let refused = Attempt::Refused { why: "the server said 503".to_owned(), again: true, after: None };
+    ledger.note_delivery(&id, 0, refused).unwrap();
+    assert!(ledger.due_alerts().is_empty());
+    drop(ledger);
+    rig.clock.advance_seconds(10);
+    let ledger = open(&rig);
+    let due = ledger.due_alerts();
+    let delivery = due[0].delivery().unwrap();
+    assert_eq!((delivery.attempts, delivery.error.as_deref()), (1, Some("the server said 503")));
+    let first = ledger.acknowledge_alert(&By::local(), &id).unwrap().unwrap();
+    rig.clock.advance_seconds(10);
+    assert_eq!(ledger.acknowledge_alert(&By::local(), &id).unwrap().unwrap(), first);
+    assert_eq!(ledger.acknowledge_alert(&By::local(), "alr_no").unwrap(), None);
+    assert_eq!(rig.verify(), [""; 0]);
+}
+
+#[test]
+fn what_is_over_for_long_is_dropped_but_not_while_its_window_runs() {
+    let rig = Rig::new();
+    let ledger = rig.open();
+    create(&ledger, r#""limit_usd":"1.00","window":"day","warn_at":[50]"#);
+    create(&ledger, r#""limit_usd":"1.00","window":"total","warn_at":[50]"#);
+    spend(&rig, &ledger, "e1", 60);
+    assert_eq!(ledger.alert_on_budgets().unwrap().len(), 2);
+    deliver_all(&ledger);
+    rig.clock.advance_seconds(24 * HOUR);
+    ledger.alert_on_budgets().unwrap();
+    ledger.age_alerts().unwrap();
+    for (days, kept) in [(89, 2), (2, 1), (900, 1)] {
+        rig.clock.advance_seconds(days * 24 * HOUR);
+        ledger.age_alerts().unwrap();
+        assert_eq!(recorded_alerts(ledger.store().as_ref()).unwrap().len(), kept, "{days}");
+    }
+}
