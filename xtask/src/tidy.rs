@@ -10,6 +10,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tollbook-usage", &["tollbook-types"]),
     ("tollbook-pricing", &["tollbook-types"]),
     ("tollbook-budget", &["tollbook-types"]),
+    ("tollbook-notify", &["tollbook-types"]),
     ("tollbook-store", &["tollbook-types"]),
     ("tollbook-sqlite", &["tollbook-store", "tollbook-types"]),
     ("tollbook-ledger", &["tollbook-budget", "tollbook-pricing", "tollbook-store", "tollbook-types"]),
@@ -19,6 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "tollbook-budget",
             "tollbook-ledger",
+            "tollbook-notify",
             "tollbook-pricing",
             "tollbook-store",
             "tollbook-types",
@@ -33,6 +35,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "tollbook-budget",
             "tollbook-gateway",
             "tollbook-ledger",
+            "tollbook-notify",
             "tollbook-pricing",
             "tollbook-sqlite",
             "tollbook-store",
@@ -48,6 +51,7 @@ const TEST_EDGES: &[(&str, &[&str])] = &[
     ("tollbook-sqlite", &["tollbook-testkit", "tollbook-store"]),
     ("tollbook-ledger", &["tollbook-budget", "tollbook-sqlite", "tollbook-testkit", "tollbook-store"]),
     ("tollbook-gateway", &["tollbook-sqlite", "tollbook-store", "tollbook-pricing", "tollbook-testkit"]),
+    ("tollbook-notify", &["tollbook-testkit"]),
     ("tollbook-api", &["tollbook-sqlite", "tollbook-testkit"]),
     ("tollbook", &["tollbook-testkit"]),
 ];

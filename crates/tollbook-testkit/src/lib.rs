@@ -1,5 +1,5 @@
 //! Helpers for tests: a clock that stands still, seeded workloads, a dumb model of a ledger, a
-//! stand-in for a provider, callers, relays for TLS, a strict reader of metrics.
+//! stand-in for a provider and one for a mail server, callers, relays for TLS, a strict reader of metrics.
 //!
 //! Nothing here may become a dependency of anything but tests, and nothing here may read a wall
 //! clock or draw a number that a seed does not give.
@@ -7,6 +7,7 @@
 mod caller;
 mod clock;
 mod exposition;
+mod mail;
 mod model;
 mod socket;
 pub mod tls;
@@ -16,6 +17,7 @@ pub mod upstream;
 pub use caller::{Answer, Call, Caller};
 pub use clock::ManualClock;
 pub use exposition::{Labels, Scrape};
+pub use mail::{Letter, MailServer};
 pub use model::{LedgerModel, Totals, Verdict};
 pub use socket::{Heard, Socket};
 pub use tollbook_store::conformance::{Made, Random, Workload, calls_query, usage_query};
