@@ -2,6 +2,7 @@
 
 use crate::access::{ADMINS, Access, Caller};
 use crate::body::{self, Encoding};
+use crate::channels::Channels;
 use crate::code::{self, Code};
 use crate::doc::{Content, Doc, Tag};
 use crate::idempotency::{self, Asked, Outcome};
@@ -122,7 +123,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     let (members, bytes) = object(&headers, body).await?;
     let asked = Asked::of(&headers, &caller, "POST /api/v1/budgets", &bytes)?;
-    let form = form(members)?;
+    let form = form(members, &shared.channels)?;
     let zone = shared.zone();
     let outcome = shared
         .write_once(asked, move |ledger| {
@@ -167,7 +168,7 @@ async fn change(
 ) -> Result<impl IntoResponse, Problem> {
     let version = version(&headers)?;
     let (changes, _) = object(&headers, body).await?;
-    let zone = shared.zone();
+    let (zone, channels) = (shared.zone(), shared.channels.clone());
     let found = shared
         .write(move |ledger| {
             let Some(known) = ledger.budget(&id) else { return Ok(None) };
@@ -180,7 +181,7 @@ async fn change(
                     value => drop(members.insert(name, value)),
                 }
             }
-            let form = BudgetForm { raises, ..form(members)? };
+            let form = BudgetForm { raises, ..form(members, &channels)? };
             // Between the two readings it must not have become another.
             let version = version.or(Some(known.version));
             let act = Act::new("budget.change");
@@ -309,13 +310,14 @@ pub(crate) async fn object(
 }
 
 /// The members of a budget, all of which are known and of their types.
-fn form(members: Map<String, Value>) -> Result<BudgetForm, Problem> {
+fn form(members: Map<String, Value>, channels: &Channels) -> Result<BudgetForm, Problem> {
     let mut faults = faults::<BudgetForm>(&members, BudgetForm::MEMBERS);
     if members.get("raises").is_some() {
         faults.push(fault("raises", Code::FieldInvalid, "are made at /raise"));
     }
-    if members.get("notify").and_then(Value::as_array).is_some_and(|names| !names.is_empty()) {
-        faults.push(fault("notify", Code::FieldInvalid, "names channels, and there are none yet"));
+    let named = members.get("notify").and_then(Value::as_array).into_iter().flatten();
+    if named.filter_map(Value::as_str).any(|name| channels.get(name).is_none()) {
+        faults.push(fault("notify", Code::FieldInvalid, "names a channel that does not exist"));
     }
     if !faults.is_empty() {
         return Err(of_faults(faults));

@@ -89,6 +89,8 @@ codes! {
     UnboundedCall "unbounded_call" FORBIDDEN "nothing bounds what the call can cost, which a strict budget needs: say max_output_tokens",
     RateLimited "rate_limited" TOO_MANY_REQUESTS "too soon: wait as long as the header retry-after says",
     BudgetConfigured "budget_configured" CONFLICT "the budget stands in the configuration: change it there",
+    ChannelExists "channel_exists" CONFLICT "there is a channel with this name: choose another, or take that one away",
+    ChannelConfigured "channel_configured" CONFLICT "the channel stands in the configuration: change it there",
     PreconditionFailed "precondition_failed" PRECONDITION_FAILED "somebody else changed it meanwhile: read it and try again",
     RangeTooLarge "range_too_large" UNPROCESSABLE_ENTITY "more than one question may read, or longer than it may take: choose a shorter range or fewer dimensions",
     Internal "internal" INTERNAL_SERVER_ERROR "something failed here; the log has more under the request's id",

@@ -6,11 +6,13 @@
 
 mod access;
 mod admit;
+mod alerts;
 mod audit;
 mod backoff;
 mod body;
 mod budgets;
 mod calls;
+mod channels;
 mod cloudevents;
 mod code;
 mod dashboard;
@@ -47,7 +49,9 @@ mod usage;
 pub mod wire;
 
 pub use access::Access;
+pub use alerts::Courier;
 pub use calls::card;
+pub use channels::{Channels, Known};
 pub use code::Code;
 pub use held::{Person, held_on};
 pub use routes::Listed;
@@ -58,6 +62,7 @@ use question::NamedZone;
 use shared::Shared;
 use std::sync::Arc;
 use tollbook_ledger::Ledger;
+use tollbook_notify::ChannelForm;
 use tollbook_store::Store;
 use tollbook_types::Clock;
 
@@ -75,6 +80,8 @@ pub struct Options {
     /// The host (and port, if it is not the usual one) that browsers know the server by, where a
     /// proxy in front does not pass it on.
     pub public_host: Option<String>,
+    /// Channels of the configuration.
+    pub channels: Vec<ChannelForm>,
 }
 
 /// The API over a ledger.
@@ -84,9 +91,9 @@ pub struct Api {
 
 impl Api {
     /// An API over this ledger. It starts a thread that reads along in the books until the ledger
-    /// closes; the error is that of starting it.
+    /// closes; the error is that of starting it, or of reading its channels.
     pub fn new(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, options: Options) -> std::io::Result<Api> {
-        let shared = Shared::new(ledger, clock, options);
+        let shared = Shared::new(ledger, clock, options)?;
         shared.hub.begin(shared.ledger.status().applied);
         feed::start(shared.ledger.follow(feed::CHANGES_MAX), shared.readers())?;
         Ok(Api { shared })
@@ -112,6 +119,18 @@ impl Api {
     pub fn with_flights(mut self, flights: Arc<dyn Flights>) -> Api {
         self.shared.flights = Some(flights);
         self
+    }
+
+    /// What brings alerts to their channels, for as long as it runs.
+    pub fn courier(&self) -> Courier {
+        Courier {
+            ledger: self.shared.ledger.clone(),
+            clock: self.shared.clock.clone(),
+            channels: self.shared.channels.clone(),
+            sender: self.shared.sender.clone(),
+            hub: self.shared.hub.clone(),
+            sent: self.shared.sent.clone(),
+        }
     }
 
     /// Its routes, ready to serve. A caller's address is taken from the extension

@@ -7,7 +7,7 @@ use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::{
-    admit, audit, budgets, calls, dashboard, demo, events, export, keys, limits, live, members, metrics, openapi, otlp, prices, privacy, probes, rate_limits, seeds, session, stats, usage,
+    admit, alerts, audit, budgets, calls, channels, dashboard, demo, events, export, keys, limits, live, members, metrics, openapi, otlp, prices, privacy, probes, rate_limits, seeds, session, stats, usage,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -68,6 +68,8 @@ fn all() -> Vec<Route> {
         openapi::routes,
         budgets::routes,
         admit::routes,
+        channels::routes,
+        alerts::routes,
         limits::routes,
         rate_limits::routes,
         seeds::routes,

@@ -1,7 +1,9 @@
 //! What every handler has at hand, and the bounded way to threads that may wait.
 
 use crate::Options;
+use crate::alerts::Sent;
 use crate::backoff::Backoff;
+use crate::channels::Channels;
 use crate::code::Code;
 use crate::feed::Reader;
 use crate::idempotency::{Asked, Commands, Outcome};
@@ -9,10 +11,12 @@ use crate::live::{Flights, Hub};
 use crate::metrics::{Calls, Counts, Figures, Seeds};
 use crate::otlp::Telemetry;
 use crate::problem::Problem;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tollbook_ledger::Ledger;
+use tollbook_notify::Sender;
 use tollbook_store::{Store, StoreError};
 use tollbook_types::Clock;
 use uuid::Uuid;
@@ -52,6 +56,12 @@ pub struct Shared {
     pub seeds: Option<Arc<Seeds>>,
     /// Who watches the books.
     pub hub: Arc<Hub>,
+    /// Where alerts go.
+    pub channels: Arc<Channels>,
+    /// What brings them there.
+    pub sender: Sender,
+    /// What became of them.
+    pub sent: Arc<Sent>,
     /// Streams on their way.
     pub flights: Option<Arc<dyn Flights>>,
     /// Who failed to prove who they are.
@@ -62,9 +72,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// With nothing running yet.
-    pub fn new(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, options: Options) -> Shared {
-        Shared {
+    /// With nothing running yet. The error is that of reading the channels.
+    pub fn new(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, options: Options) -> io::Result<Shared> {
+        let channels = Channels::load(&ledger, &options.channels).map_err(io::Error::other)?;
+        let sender = Sender::new().map_err(io::Error::other)?;
+        Ok(Shared {
             store: ledger.store().clone(),
             ledger,
             clock,
@@ -76,13 +88,16 @@ impl Shared {
             calls: Arc::default(),
             seeds: options.seeds_metrics.then(Arc::default),
             hub: Arc::default(),
+            channels: Arc::new(channels),
+            sender,
+            sent: Arc::default(),
             flights: None,
             options,
             backoff: Backoff::default(),
             reads: Arc::new(Semaphore::new(READS_MAX)),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
-        }
+        })
     }
 
     /// The zone of days and budgets where none is named, and what it is called.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;
+use tollbook_ledger::alerts::Alert;
 use tollbook_ledger::{Change, Skipped};
 use tollbook_store::fold::admits;
 use tollbook_store::{Filter, State, StoredCall};
@@ -42,6 +43,8 @@ pub enum Item {
     Call(Arc<Told>),
     /// Calls that it missed.
     Gap(Gap),
+    /// An alert that began or ended.
+    Alert(Arc<Alert>),
 }
 
 /// Calls that were not sent.
@@ -60,6 +63,8 @@ pub struct Gap {
 pub struct Listener {
     key: String,
     filters: Vec<Filter>,
+    /// Whether it may hear of alerts, which are of all the books.
+    hears_alerts: bool,
     waiting: Mutex<VecDeque<Item>>,
     /// Its sums may be others now.
     changed: AtomicBool,
@@ -68,7 +73,7 @@ pub struct Listener {
 
 impl Hub {
     /// A further listener, who hears what happens from now on. `None` when there are too many.
-    pub fn listen(&self, key: &str, filters: Vec<Filter>) -> Option<Arc<Listener>> {
+    pub fn listen(&self, key: &str, filters: Vec<Filter>, hears_alerts: bool) -> Option<Arc<Listener>> {
         let mut listeners = self.lock();
         listeners.retain(|listener| listener.strong_count() > 0);
         let of_key = listeners.iter().filter_map(Weak::upgrade).filter(|listener| listener.key == key);
@@ -78,12 +83,27 @@ impl Hub {
         let listener = Arc::new(Listener {
             key: key.to_owned(),
             filters,
+            hears_alerts,
             waiting: Mutex::default(),
             changed: AtomicBool::new(true),
             wake: Notify::new(),
         });
         listeners.push(Arc::downgrade(&listener));
         Some(listener)
+    }
+
+    /// Tells of an alert that began or ended. A socket that has no room for it asks for them when it
+    /// comes back.
+    pub fn alert(&self, alert: &Arc<Alert>) {
+        let listeners: Vec<Arc<Listener>> = self.lock().iter().filter_map(Weak::upgrade).collect();
+        for listener in listeners.iter().filter(|listener| listener.hears_alerts) {
+            let mut waiting = listener.lock();
+            if waiting.len() < WAITING_MAX {
+                waiting.push_back(Item::Alert(alert.clone()));
+            }
+            drop(waiting);
+            listener.wake.notify_one();
+        }
     }
 
     /// What happened up to here is told to nobody: it was before.

@@ -2,7 +2,7 @@
 
 use super::flights::Running;
 use super::hub::{Gap, Told};
-use crate::wire::{CallView, MeasuresView};
+use crate::wire::{AlertView, CallView, MeasuresView};
 use serde::Serialize;
 use tollbook_types::{Seq, Timestamp};
 
@@ -38,6 +38,11 @@ pub enum Message<'a> {
         tz: &'a str,
         /// As the total of a report.
         total: MeasuresView<'a>,
+    },
+    /// An alert that began or ended.
+    Alert {
+        /// As in a list of alerts.
+        alert: Box<AlertView>,
     },
     /// Calls that were not sent: some after one position, none after the other.
     Gap {

@@ -27,6 +27,7 @@ use axum::response::Response;
 use http::{Method, Uri};
 use socket::Watch;
 use std::sync::Arc;
+use tollbook_types::Role;
 
 /// The subprotocol that is spoken.
 const PROTOCOL: &str = "tollbook";
@@ -72,7 +73,8 @@ pub(crate) async fn watch(
         let detail = "this is a web socket: ask for it with an HTTP/1.1 upgrade, version 13";
         Problem::new(Code::WebsocketExpected, detail)
     })?;
-    let Some(listener) = shared.hub.listen(&caller.0.id, filters) else {
+    let hears_alerts = caller.0.may(Role::Admin) || caller.0.may(Role::Viewer);
+    let Some(listener) = shared.hub.listen(&caller.0.id, filters, hears_alerts) else {
         let detail = "too many sockets are open, in all or with this key; close one, or try again later";
         let problem = Problem::new(Code::Busy, detail);
         return Err(Problem { retry_after_s: Some(10), ..problem });

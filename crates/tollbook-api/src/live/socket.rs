@@ -7,7 +7,7 @@ use crate::access::{Caller, Session};
 use crate::problem::Problem;
 use crate::question::{self, NamedZone};
 use crate::shared::Shared;
-use crate::wire::MeasuresView;
+use crate::wire::{AlertView, MeasuresView};
 use axum::extract::ws::{self, CloseFrame, WebSocket};
 use std::future::Future;
 use std::pin::Pin;
@@ -193,6 +193,9 @@ impl Watch {
                 Item::Call(told) if told.seq <= self.replayed && !told.is_correction => {}
                 Item::Call(told) => tell(socket, Message::from(told.as_ref())).await?,
                 Item::Gap(gap) => tell(socket, gap.into()).await?,
+                Item::Alert(alert) => {
+                    tell(socket, Message::Alert { alert: Box::new(AlertView::of(&alert)) }).await?;
+                }
             }
         }
         Ok(())

@@ -207,6 +207,7 @@ pub(crate) async fn show(
     families.extend(of_book(&shared.ledger.book()));
     families.extend(limits::families(&shared.ledger));
     families.extend(shared.counts.families());
+    families.extend(shared.sent.families(&shared.ledger));
     families.extend(shared.calls.families());
     families.extend(shared.seeds.iter().flat_map(|seeds| seeds.families()));
     families.extend(shared.figures.iter().flat_map(|figures| figures.families()));

@@ -48,7 +48,7 @@ pub struct NewBudgetView {
     mode: Option<String>,
     /// For strict budgets that block: a call that does not fit gets fewer tokens out.
     fit_max_tokens: Option<bool>,
-    /// Channels; there are none yet.
+    /// Channels that are told, by their names.
     notify: Option<Vec<String>>,
     /// More, for a while: made at `/raise`.
     raises: Option<Vec<RaisedView>>,

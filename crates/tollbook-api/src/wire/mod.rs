@@ -4,6 +4,7 @@
 //! file, so that every way out (command line, HTTP) says the same in the same words. Money is
 //! decimal text, absent is `null`, members are only ever added.
 
+mod alert;
 mod audit;
 mod budget;
 mod call;
@@ -18,6 +19,7 @@ mod report;
 pub mod schema;
 mod stats;
 
+pub use alert::{AlertView, ChannelTestView, ChannelView, DeliveryView, NewChannelView};
 pub use audit::AuditView;
 pub use budget::{BudgetView, LimitView, LimitsView, NewBudgetView, StandingView};
 pub use call::CallView;

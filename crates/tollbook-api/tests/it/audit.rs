@@ -5,6 +5,7 @@ use crate::rig::Rig;
 use http::Method;
 use serde_json::{Value, json};
 use tollbook_api::Api;
+use tollbook_ledger::alerts::{AlertKey, NewAlert, Severity};
 
 /// Who may use its route.
 pub const ROWS: &[Row] = &[("GET", "/api/v1/audit", [401, 200, 403, 403, 403, 403])];
@@ -88,6 +89,7 @@ fn every_act_is_recorded_with_who_did_it_and_no_secret() {
 const NO_ACTS: &[(&str, &str)] = &[
     ("POST", "/api/v1/events"),
     ("POST", "/api/v1/admit"),
+    ("POST", "/api/v1/channels/{name}/test"),
     ("DELETE", "/api/v1/holds/{id}"),
     ("POST", "/v1/traces"),
     ("POST", "/v1/logs"),
@@ -131,6 +133,9 @@ const ACTS: &[(&str, &str, &str, &str)] = &[
     ),
     ("PATCH", "/api/v1/rate-limits/{id}", r#"{"requests_per_minute":6}"#, "rate_limit.change"),
     ("DELETE", "/api/v1/rate-limits/{id}", "", "rate_limit.remove"),
+    ("POST", "/api/v1/channels", r#"{"name":"ops","kind":"log"}"#, "channel.create"),
+    ("DELETE", "/api/v1/channels/{name}", "", "channel.remove"),
+    ("POST", "/api/v1/alerts/{id}/ack", "", "alert.acknowledge"),
     ("POST", "/api/v1/erasures", r#"{"user":"canary","reason":"asked"}"#, "person.erase"),
     (
         "POST",
@@ -141,15 +146,35 @@ const ACTS: &[(&str, &str, &str, &str)] = &[
     ("POST", "/api/monitoring/chat", r#"{"action":"cleanup","older_than_days":30}"#, "calls.purge"),
 ];
 
+/// An alert that holds.
+fn alert(rig: &Rig) -> String {
+    let key = AlertKey { rule: "a test".into(), value: None, threshold: "1".into(), period: None };
+    let text = |text: &str| text.to_owned();
+    let new = NewAlert {
+        key,
+        severity: Severity::Info,
+        subject: text("it"),
+        summary: text("it is so"),
+        value: text("1"),
+        limit: text("1"),
+        unit: text("calls"),
+        until: None,
+        channels: Vec::new(),
+    };
+    rig.ledger.raise_alert(new).unwrap().unwrap().id.clone()
+}
+
 #[test]
 fn every_route_that_changes_something_for_others_is_recorded() {
     let rig = Rig::new();
     let admin = &rig.keys.admin;
-    let mut made = String::new();
+    let (mut made, alert) = (String::new(), alert(&rig));
     for (method, path, body, act) in ACTS {
         rig.clock.advance_ms(10);
         let method: Method = method.parse().unwrap();
-        let answer = rig.call(method.clone(), &path.replace("{id}", &made), admin, (*body).to_owned());
+        let target = if path.starts_with("/api/v1/alerts") { &alert } else { &made }.clone();
+        let full = path.replace("{id}", &target).replace("{name}", "ops");
+        let answer = rig.call(method.clone(), &full, admin, (*body).to_owned());
         assert!(answer.status.is_success(), "{method} {path}: {}", answer.text());
         if method == Method::POST && !path.contains("{id}") {
             answer.json()["id"].as_str().unwrap_or_default().clone_into(&mut made);
@@ -159,7 +184,7 @@ fn every_route_that_changes_something_for_others_is_recorded() {
         assert_eq!((&record["act"], &record["actor"]), (&json!(act), &json!("key")), "{method} {path}");
         assert!(record["request_id"].is_string(), "{record}");
         if path.contains("{id}") {
-            assert_eq!(record["target_id"], json!(made), "{method} {path}");
+            assert_eq!(record["target_id"], json!(target), "{method} {path}");
         }
         assert!(!page.text().contains("canary"), "{method} {path}: {}", page.text());
     }

@@ -1,6 +1,7 @@
 //! What the API promises, as tests: a real router over a real ledger on disk.
 #![allow(clippy::unwrap_used)] // These are tests throughout.
 
+mod alerts;
 mod audit;
 mod budgets;
 mod cloudevents;

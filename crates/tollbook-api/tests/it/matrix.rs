@@ -3,8 +3,7 @@
 use crate::rig::{Rig, bound, event, request};
 use crate::session::Signed;
 use crate::{
-    audit, budgets, dashboard, demo, document, events, exports, keys, live, otlp, prices, privacy, probes,
-    queries, seeds, session,
+    alerts, audit, budgets, dashboard, demo, document, events, exports, keys, live, otlp, prices, privacy, probes, queries, seeds, session,
 };
 use axum::body::Body;
 use http::Method;
@@ -17,6 +16,7 @@ pub type Row = (&'static str, &'static str, [u16; 6]);
 /// Each module of tests has the rows of the routes that it is about.
 fn rows() -> Vec<Row> {
     [
+        alerts::ROWS,
         budgets::ROWS,
         dashboard::ROWS,
         demo::ROWS,

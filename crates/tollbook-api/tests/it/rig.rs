@@ -8,9 +8,9 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use tempfile::TempDir;
-use tollbook_api::{Api, Options};
+use tollbook_api::{Api, Courier, Options};
 use tollbook_ledger::{By, DataDir, Ledger, NewKey};
 use tollbook_pricing::Book;
 use tollbook_sqlite::SqliteStore;
@@ -30,6 +30,7 @@ pub struct Rig {
     pub router: Router,
     pub keys: Keys,
     runtime: tokio::runtime::Runtime,
+    courier: Mutex<Option<Courier>>,
 }
 
 /// A server that listens.
@@ -117,13 +118,20 @@ impl Rig {
             ingest: make(Role::Ingest, Attribution::default()),
             viewer: make(Role::Viewer, Attribution::default()),
         };
-        let router = Api::new(ledger.clone(), clock.clone(), options).unwrap().router();
+        let api = Api::new(ledger.clone(), clock.clone(), options).unwrap();
+        let courier = Mutex::new(Some(api.courier()));
+        let router = api.router();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Rig { dir, clock, ledger, router, keys, runtime }
+        Rig { dir, clock, ledger, router, keys, runtime, courier }
     }
 
     pub fn key(&self, roles: &[Role], binding: Attribution) -> String {
         key(&self.ledger, roles, binding)
+    }
+
+    /// What brings alerts to their channels; there is one.
+    pub fn courier(&self) -> Courier {
+        self.courier.lock().unwrap().take().unwrap()
     }
 
     /// The present.

@@ -1,5 +1,6 @@
 //! The command line: every command and option, as types. What they do is in `commands`.
 
+mod alert;
 mod args;
 mod budget;
 mod key;
@@ -8,6 +9,7 @@ mod member;
 mod person;
 mod price;
 
+pub use alert::{AlertsArgs, ChannelCommand};
 pub use args::{CallIdArgs, FilterArgs, RangeArgs, ViewArgs, ViewKind};
 pub use budget::{BudgetCommand, BudgetExplainArgs, BudgetRaiseArgs, BudgetSetArgs};
 pub use key::{KeyCommand, KeyCreateArgs};
@@ -111,6 +113,11 @@ pub enum Command {
     /// Set limits on how fast calls may come
     #[command(subcommand)]
     Limit(LimitCommand),
+    /// Where alerts go: list the channels, test one
+    #[command(subcommand)]
+    Channel(ChannelCommand),
+    /// What was told, and whom it has reached
+    Alerts(AlertsArgs),
     /// Add people who sign in, list them, make links for them
     #[command(subcommand)]
     Member(MemberCommand),

@@ -1,11 +1,13 @@
 //! One file per command.
 
+mod alerts;
 mod audit;
 mod backfill;
 mod backup;
 mod budget;
 mod call;
 mod calls;
+mod channel;
 pub mod completions;
 pub mod config;
 mod demo;
@@ -61,6 +63,8 @@ pub fn run(command: &Command, config: &Config, out: &mut Out) -> Result<Exit, Fa
         Command::Key(command) => key::run(command, config, out),
         Command::Budget(command) => budget::run(command, config, out),
         Command::Limit(command) => limit::run(command, config, out),
+        Command::Channel(command) => channel::run(command, config, out),
+        Command::Alerts(args) => alerts::run(args, config, out),
         Command::Held(args) => person::held(args, config, out),
         Command::Erase(args) => person::erase(args, config, out),
         Command::Member(command) => member::run(command, config, out),

@@ -70,7 +70,10 @@ pub(super) fn texts(reader: &mut Reader<'_>, found: &Spanned<DeValue<'_>>) -> BT
     pairs.collect()
 }
 
-fn list<'t, 'i>(reader: &mut Reader<'_>, found: &'t Spanned<DeValue<'i>>) -> Vec<&'t Spanned<DeValue<'i>>> {
+pub(super) fn list<'t, 'i>(
+    reader: &mut Reader<'_>,
+    found: &'t Spanned<DeValue<'i>>,
+) -> Vec<&'t Spanned<DeValue<'i>>> {
     match found.get_ref() {
         DeValue::Array(items) => items.iter().collect(),
         _ => {
@@ -80,7 +83,7 @@ fn list<'t, 'i>(reader: &mut Reader<'_>, found: &'t Spanned<DeValue<'i>>) -> Vec
     }
 }
 
-fn small<N: TryFrom<u64>>(reader: &mut Reader<'_>, found: &Spanned<DeValue<'_>>) -> Option<N> {
+pub(super) fn small<N: TryFrom<u64>>(reader: &mut Reader<'_>, found: &Spanned<DeValue<'_>>) -> Option<N> {
     let number = reader.whole(found)?;
     let small = N::try_from(number).ok();
     if small.is_none() {

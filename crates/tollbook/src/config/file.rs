@@ -1,6 +1,8 @@
 //! Reading `tollbook.toml`. Every problem is reported, with its place and what was probably meant.
 
-use super::{Config, NamedZone, Origin, Set, beside, budgets, gateway, rate_limits, value};
+use super::{
+    Config, NamedZone, Origin, Set, beside, budgets, channels, gateway, rate_limits, value,
+};
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
@@ -29,9 +31,8 @@ const KEYS: &[(&str, &[&str])] = &[
     ("gateway.upstreams", gateway::UPSTREAM_KEYS),
     ("budgets", budgets::KEYS),
     ("rate_limits", rate_limits::KEYS),
+    ("channels", channels::KEYS),
 ];
-/// Sections for what this binary does not have yet.
-const NOT_YET: &[&str] = &["channels"];
 
 /// Reads a file's text into the configuration.
 pub fn read(config: &mut Config, path: &Path, text: &str, problems: &mut Vec<String>) {
@@ -86,6 +87,17 @@ fn sections(reader: &mut Reader<'_>, config: &mut Config) {
             ("rate_limits", _) => {
                 reader.problem(name.span(), "rate limits are written as [[rate_limits]], each with a name")
             }
+            ("channels", DeValue::Array(tables)) => {
+                for table in tables.iter() {
+                    if let Some(table) = reader.table("channels", table) {
+                        let origin = reader.origin(name.span());
+                        config.channels.push(channels::read(reader, table, origin));
+                    }
+                }
+            }
+            ("channels", _) => {
+                reader.problem(name.span(), "channels are written as [[channels]], each with a name")
+            }
             ("gateway", _) => {
                 if let Some(table) = reader.table("gateway", found) {
                     gateway::read(reader, &mut config.gateway, table);
@@ -95,14 +107,6 @@ fn sections(reader: &mut Reader<'_>, config: &mut Config) {
                 if let Some(table) = reader.table(section, found) {
                     values(reader, config, section, table);
                 }
-            }
-            (section, _) if NOT_YET.contains(&section) => {
-                reader.problem(
-                    name.span(),
-                    &format!(
-                        "[{section}] is not understood yet: this tollbook has no {section}; take it out"
-                    ),
-                );
             }
             (section, _) => {
                 let known = KEYS.iter().map(|(section, _)| *section).filter(|name| !name.contains('.'));
@@ -333,7 +337,7 @@ mod tests {
     #[test]
     fn all_mistakes_are_reported_at_once_with_their_places() {
         let text = "[server]\ndata_dri = \"x\"\nlissten = \"y\"\nlisten = \"z\"\ntime_zone = \"Mars/Phobos\"\n\
-                    metrics_compat = [\"sedes\"]\n[journal]\nsegment_mib = -5\n[store]\ndurability = 1\n[retension]\ndays = 3\n[[channels]]\n[[prices]]\n";
+                    metrics_compat = [\"sedes\"]\n[journal]\nsegment_mib = -5\n[store]\ndurability = 1\n[retension]\ndays = 3\n[[prices]]\n";
         assert_eq!(
             problems(text),
             [
@@ -345,8 +349,7 @@ mod tests {
                 "t.toml:8:15: it must be a whole number, not below 0",
                 "t.toml:10:14: it must be a text in quotes",
                 "t.toml:11:2: unknown section \"retension\": did you mean \"retention\"?",
-                "t.toml:13:3: [channels] is not understood yet: this tollbook has no channels; take it out",
-                "t.toml:14:3: [[prices]] needs a file",
+                "t.toml:13:3: [[prices]] needs a file",
             ]
         );
     }

@@ -158,7 +158,7 @@ fn upstream(reader: &mut Reader<'_>, table: &DeTable<'_>, span: Range<usize>) ->
 }
 
 /// `{ env = "NAME" }` or `{ file = "PATH" }`. A secret itself is refused, and not repeated.
-fn secret(reader: &mut Reader<'_>, found: &Spanned<DeValue<'_>>) -> Option<Set<SecretRef>> {
+pub(super) fn secret(reader: &mut Reader<'_>, found: &Spanned<DeValue<'_>>) -> Option<Set<SecretRef>> {
     let advice =
         "say where the key is found: { env = \"NAME\" } or { file = \"PATH\" }; never the key itself";
     let DeValue::Table(table) = found.get_ref() else {

@@ -3,6 +3,7 @@
 //! Everything that is wrong is reported at once, with line and column where it stands in a file.
 
 mod budgets;
+mod channels;
 pub mod env;
 mod file;
 pub mod gateway;
@@ -11,6 +12,7 @@ pub mod value;
 
 use crate::cli::GlobalArgs;
 use crate::failure::Failure;
+pub use channels::ChannelSet;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -107,6 +109,8 @@ pub struct Config {
     pub opened: OnceLock<DataDir>,
     /// `[[rate_limits]]`, in order.
     pub rate_limits: Vec<Set<RateLimitForm>>,
+    /// `[[channels]]`, in order.
+    pub channels: Vec<ChannelSet>,
 }
 
 impl Config {
@@ -131,6 +135,7 @@ impl Config {
             encryption: None,
             opened: OnceLock::new(),
             rate_limits: Vec::new(),
+            channels: Vec::new(),
         }
     }
 
@@ -148,6 +153,7 @@ impl Config {
         }
         config.check_budgets(&mut problems);
         config.check_rate_limits(&mut problems);
+        config.check_channels(&mut problems);
         if config.tls_cert.is_some() != config.tls_key.is_some() {
             problems.push("[server] tls_cert and tls_key belong together: one of them is missing".to_owned());
         }
@@ -187,8 +193,9 @@ impl Config {
             let faults = form.read("", &self.zone()).err().unwrap_or_default();
             problems
                 .extend(faults.iter().map(|fault| format!("{origin}: {} {}", fault.member, fault.detail)));
-            if !form.notify.is_empty() {
-                problems.push(format!("{origin}: notify names channels, and this tollbook has none yet"));
+            let is_known = |name: &String| self.channels.iter().any(|channel| channel.form.name == *name);
+            for name in form.notify.iter().filter(|name| !is_known(name)) {
+                problems.push(format!("{origin}: notify names {name:?}, and no [[channels]] is called so"));
             }
             if self.budgets.iter().filter(|other| other.value.name == form.name).count() > 1 {
                 problems.push(format!("{origin}: another budget is called {:?}, too", form.name));
@@ -203,6 +210,14 @@ impl Config {
                 .extend(faults.iter().map(|fault| format!("{origin}: {} {}", fault.member, fault.detail)));
             if self.rate_limits.iter().filter(|other| other.value.name == form.name).count() > 1 {
                 problems.push(format!("{origin}: another rate limit is called {:?}, too", form.name));
+            }
+        }
+    }
+
+    fn check_channels(&self, problems: &mut Vec<String>) {
+        for ChannelSet { form, origin, .. } in &self.channels {
+            if self.channels.iter().filter(|other| other.form.name == form.name).count() > 1 {
+                problems.push(format!("{origin}: another channel is called {:?}, too", form.name));
             }
         }
     }

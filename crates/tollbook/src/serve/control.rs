@@ -15,9 +15,9 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tollbook_api::Api;
-use tollbook_budget::{Crossing, Turn};
 use tollbook_gateway::{Control, ControlAnswer, ControlBody, Counters, Flights, Inbound, Server};
 use tollbook_ledger::{Health, Ledger};
+use tollbook_notify::ChannelForm;
 use tower::ServiceExt;
 
 /// Requests that may wait for the control plane.
@@ -51,6 +51,7 @@ impl ControlPlane {
         ledger: &Arc<Ledger>,
         clock: Arc<SystemClock>,
         config: &Config,
+        channels: Vec<ChannelForm>,
         with_demo: bool,
     ) -> Result<ControlPlane, Failure> {
         let failed =
@@ -68,6 +69,7 @@ impl ControlPlane {
             zone: config.time_zone.value.clone(),
             secure_cookies: config.is_public_tls(),
             public_host: config.public_url.as_ref().map(|url| url.host.clone()),
+            channels,
         };
         let api = Api::new(ledger.clone(), clock, options).map_err(failed)?;
         let api = api
@@ -75,6 +77,7 @@ impl ControlPlane {
             .with_figures(figures::of(counters.clone()))
             .with_flights(flights::of(flights.clone()));
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        runtime.spawn(api.courier().run());
         runtime.spawn(serve(receiver, api.router()));
         runtime.spawn(upkeep::retain(Arc::downgrade(ledger), config.retention()));
         let demo = match with_demo {
@@ -109,7 +112,6 @@ impl ControlPlane {
                         if let fatal @ Health::Fatal(_) = ledger.health() {
                             return fatal;
                         }
-                        tell(&ledger.look_at_budgets());
                         // Without room still: it is looked again with the next tick.
                         let _ = ledger.recover();
                     }
@@ -128,20 +130,6 @@ impl ControlPlane {
         // What still runs is dropped: reads, and what is not acknowledged yet.
         runtime.shutdown_timeout(STOP_TIME);
         ended
-    }
-}
-
-/// Says in the log which thresholds of budgets were passed.
-fn tell(crossings: &[Crossing]) {
-    for crossing in crossings {
-        let Crossing { budget, instance, percent, .. } = crossing;
-        let instance = instance.as_deref().unwrap_or_default();
-        match crossing.turn {
-            Turn::Firing => tracing::warn!(budget, instance, percent, "a budget has reached a threshold"),
-            Turn::Resolved => {
-                tracing::info!(budget, instance, percent, "a budget is below a threshold again")
-            }
-        }
     }
 }
 

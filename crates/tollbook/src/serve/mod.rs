@@ -13,6 +13,7 @@ mod options;
 mod presence;
 mod upkeep;
 
+pub use options::channels as configured_channels;
 pub use presence::{FILE as PRESENCE_FILE, Told};
 
 use crate::cli::ServeArgs;
@@ -52,9 +53,10 @@ pub fn run(args: &ServeArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
     }
     start_log();
     let mut options = options::gateway(config, listen)?;
+    let channels = options::channels(config)?;
     let ledger = Arc::new(open::write_with(config, out, args.demo.then_some(demo::PRICES))?);
     let clock = Arc::new(SystemClock);
-    let control = ControlPlane::start(&ledger, clock.clone(), config, args.demo)?;
+    let control = ControlPlane::start(&ledger, clock.clone(), config, channels, args.demo)?;
     if let Some(address) = control.demo {
         options.upstreams.push(options::demo(address));
     }

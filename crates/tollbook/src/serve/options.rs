@@ -2,13 +2,14 @@
 
 use super::demo;
 use crate::config::gateway::{self as settings, SecretRef};
-use crate::config::{Config, env};
+use crate::config::{ChannelSet, Config, env};
 use crate::failure::Failure;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tollbook_gateway::upstream::{AuthStyle, ProviderKey, RESERVED, Upstream, built_in};
 use tollbook_gateway::{CacheOptions, Compat, Limits, Options, Timeouts, TlsFiles};
 use tollbook_ledger::Durability;
+use tollbook_notify::{ChannelForm, Secret};
 use tollbook_types::canonical_provider;
 
 /// Memory for the response cache, unless configured.
@@ -46,6 +47,34 @@ pub fn gateway(config: &Config, listen: SocketAddr) -> Result<Options, Failure> 
         tls: tls.map(|(cert, key)| TlsFiles { cert, key }),
         budget_status: set.budget_status.unwrap_or(402),
     })
+}
+
+/// The channels of the configuration, with their secrets; everything that is wrong is reported at once.
+pub fn channels(config: &Config) -> Result<Vec<ChannelForm>, Failure> {
+    let (mut problems, mut forms) = (Vec::new(), Vec::new());
+    for ChannelSet { form, secrets, origin } in &config.channels {
+        let (mut form, place) = (form.clone(), origin.to_string());
+        for (name, reference) in secrets {
+            let Ok(secret) = looked_up(reference, &place, &mut problems) else { continue };
+            let secret = Some(Secret::from(secret));
+            match *name {
+                "url" => form.url = secret,
+                "secret" => form.secret = secret,
+                _ => form.smtp_password = secret,
+            }
+        }
+        let faults = form.read().err().unwrap_or_default();
+        // A secret that is missing has been told already.
+        let is_told = |member: &str| secrets.contains_key(member) && !problems.is_empty();
+        let faults: Vec<String> = faults
+            .iter()
+            .filter(|fault| !is_told(fault.member))
+            .map(|fault| format!("{place}: {} {}", fault.member, fault.detail))
+            .collect();
+        problems.extend(faults);
+        forms.push(form);
+    }
+    if problems.is_empty() { Ok(forms) } else { Err(Failure::config(problems)) }
 }
 
 /// The upstream of `--demo`.
@@ -147,26 +176,32 @@ fn change(upstream: &mut Upstream, set: &settings::Upstream, problems: &mut Vec<
         set.cache_ttl_s.and_then(|seconds| u32::try_from(seconds).ok()).or(upstream.cache_ttl_s);
 }
 
-/// The secret, or what is missing. Its value is never part of a message.
+/// The secret, or what is missing.
 fn secret_of(reference: &SecretRef, place: &str, problems: &mut Vec<String>) -> ProviderKey {
+    match looked_up(reference, place, problems) {
+        Ok(text) => ProviderKey::Secret(text.as_str().into()),
+        Err(what) => ProviderKey::Missing { what },
+    }
+}
+
+/// A secret's text, or where it should be. Its value is never part of a message.
+fn looked_up(reference: &SecretRef, place: &str, problems: &mut Vec<String>) -> Result<String, String> {
     match reference {
         SecretRef::Env(name) => match env::get(name).and_then(|value| value.into_string().ok()) {
-            Some(value) => ProviderKey::Secret(value.trim().into()),
+            Some(value) => Ok(value.trim().to_owned()),
             None => {
                 problems.push(format!("{place}: the environment variable {name} is not set"));
-                ProviderKey::Missing { what: name.clone() }
+                Err(name.clone())
             }
         },
-        SecretRef::File(path) => match std::fs::read_to_string(path) {
-            Ok(text) if !text.trim().is_empty() => ProviderKey::Secret(text.trim().into()),
-            Ok(_) => {
-                problems.push(format!("{place}: {} is empty", path.display()));
-                ProviderKey::Missing { what: path.display().to_string() }
-            }
-            Err(error) => {
-                problems.push(format!("{place}: {}: {}", path.display(), crate::config::reason(&error)));
-                ProviderKey::Missing { what: path.display().to_string() }
-            }
-        },
+        SecretRef::File(path) => {
+            let problem = match std::fs::read_to_string(path) {
+                Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+                Ok(_) => format!("{place}: {} is empty", path.display()),
+                Err(error) => format!("{place}: {}: {}", path.display(), crate::config::reason(&error)),
+            };
+            problems.push(problem);
+            Err(path.display().to_string())
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "tests say what they saw")]
 
+mod alerts;
 mod budgets;
 mod calls;
 mod crash;

@@ -1,0 +1,132 @@
+//! Alerts of the real server: what a crowd sets off is told once, also when the server is killed.
+
+use super::running::{Running, Setup, chat};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use tollbook_testkit::upstream::{Script, Served, Upstream};
+use tollbook_testkit::{Call, MailServer};
+
+const CALLERS: usize = 200;
+/// How long after its crossing an alert may come.
+const ARRIVES: Duration = Duration::from_secs(5);
+
+fn ok() -> Script {
+    Script::body("text/plain", "ok")
+}
+
+fn channel(running: &Running, body: &Value) {
+    let call = Call::post("/api/v1/channels", body).bearer(&running.admin);
+    let answer = running.caller().call(&call).unwrap();
+    assert_eq!(answer.status, 201, "{}", answer.text());
+}
+
+fn hook(running: &Running, upstream: &Upstream) {
+    let url = format!("{}/hook", upstream.url());
+    channel(running, &json!({"name": "ops", "kind": "webhook", "url": url, "allow_private": true}));
+}
+
+fn taken(upstream: &Upstream, path: &str) -> Vec<Served> {
+    upstream
+        .served()
+        .into_iter()
+        .filter(|served| served.path() == path && served.status == Some(200))
+        .collect()
+}
+
+fn wait(limit: Duration, until: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !until() {
+        assert!(since.elapsed() < limit, "it did not come in time");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn two_hundred_at_once_are_told_once_by_webhook_slack_and_mail() {
+    let running = Running::start();
+    let (upstream, mail) = (Upstream::start().unwrap(), MailServer::start().unwrap());
+    upstream.at_path("/hook", ok());
+    upstream.at_path("/slack", ok());
+    hook(&running, &upstream);
+    let slack = format!("{}/slack", upstream.url());
+    channel(&running, &json!({"name": "chat", "kind": "slack", "url": slack, "allow_private": true}));
+    let mut letters = json!({"name": "mail", "kind": "email", "to": ["ann@b.example"], "from": "t@b.example",
+                             "smtp_host": "127.0.0.1", "smtp_tls": "none", "allow_private": true});
+    letters["smtp_port"] = json!(mail.address.port());
+    channel(&running, &letters);
+    let set = ["budget", "set", "provider=openai", "10 calls/total", "--block", "--strict", "--name", "ten"];
+    running.place.json(&[&set[..], &["--warn", "100", "--notify", "ops,chat,mail"]].concat());
+    std::thread::scope(|scope| {
+        for _ in 0..CALLERS {
+            scope.spawn(|| running.caller().call(&chat(false).bearer(&running.key)).unwrap());
+        }
+    });
+    let have = || (taken(&upstream, "/hook").len(), taken(&upstream, "/slack").len(), mail.letters().len());
+    wait(ARRIVES, || have() == (1, 1, 1));
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(have(), (1, 1, 1), "once");
+    let body: Value = serde_json::from_slice(&taken(&upstream, "/hook")[0].body).unwrap();
+    assert_eq!(body["data"]["summary"], "Budget ten: 10 of 10 calls used, 100 % reached");
+
+    let alerts = running.place.json(&["alerts"]);
+    assert_eq!(alerts["data"].as_array().unwrap().len(), 1);
+    let id = alerts["data"][0]["id"].as_str().unwrap();
+    running.place.run(&["alerts", "--ack", id]).ok();
+    let shown = running.place.run(&["alerts"]).ok().out;
+    assert!(shown.contains("seen to") && shown.contains("delivered"), "{shown}");
+    let channels = running.place.run(&["channel", "list"]).ok().out;
+    assert!(channels.contains("ops") && !channels.contains("/hook"), "{channels}");
+    running.place.run(&["channel", "test", "ops"]).ok();
+    running.place.run(&["channel", "test", "none"]).code(1);
+    for text in [&shown, &channels] {
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+}
+
+#[test]
+fn an_alert_that_was_going_out_when_the_server_was_killed_goes_out_once() {
+    let mut running = Running::start();
+    let upstream = Upstream::start().unwrap();
+    // Nothing is ever answered: the message is on its way and not delivered.
+    upstream.at_path("/hook", Script::never());
+    hook(&running, &upstream);
+    let set = ["budget", "set", "all", "2 calls/total", "--warn-only", "--warn", "50", "--notify", "ops"];
+    running.place.json(&set);
+    running.call(chat(false).bearer(&running.key));
+    wait(ARRIVES, || upstream.open_connections() > 0);
+    running.signal("KILL");
+    running.ended();
+    upstream.at_path("/hook", ok());
+    running.restart();
+    wait(Duration::from_secs(30), || taken(&upstream, "/hook").len() == 1);
+    std::thread::sleep(Duration::from_secs(1));
+    let ids: Vec<String> = upstream
+        .served()
+        .iter()
+        .filter_map(|served| served.header("webhook-id").map(str::to_owned))
+        .collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "never a second id: {ids:?}");
+    assert_eq!(taken(&upstream, "/hook").len(), 1);
+}
+
+#[test]
+fn channels_of_the_configuration_have_their_secrets_from_elsewhere() {
+    let upstream = Upstream::start().unwrap();
+    upstream.at_path("/hook", ok());
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let mut setup = Setup::gateway(&format!(
+        "budget_status = 402\n[[channels]]\nname = \"ops\"\nkind = \"webhook\"\nurl = \"{}/hook\"\n\
+         secret = {{ env = \"HOOK_SECRET\" }}\nallow_private = true\n[[budgets]]\nname = \"b\"\nlimit_calls = 1\n\
+         window = \"total\"\nat_limit = \"warn\"\nwarn_at = [100]\nnotify = [\"ops\"]\n",
+        upstream.url()
+    ));
+    setup.environment.push(("HOOK_SECRET".to_owned(), secret.to_owned()));
+    let running = Running::with(setup);
+    running.call(chat(false).bearer(&running.key));
+    wait(ARRIVES, || taken(&upstream, "/hook").len() == 1);
+    let channels = running.place.json(&["channel", "list"]);
+    assert_eq!(channels["data"][0]["source"], "config");
+    let gone = Call { method: "DELETE".to_owned(), ..Call::get("/api/v1/channels/ops") };
+    assert_eq!(running.caller().call(&gone.bearer(&running.admin)).unwrap().status, 409);
+    assert!(!running.log().contains(secret), "{}", running.log());
+}
