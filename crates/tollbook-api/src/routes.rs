@@ -7,7 +7,8 @@ use crate::doc::Doc;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::{
-    admit, alerts, audit, budgets, calls, channels, dashboard, demo, events, export, keys, limits, live, members, metrics, openapi, otlp, prices, privacy, probes, rate_limits, seeds, session, stats, usage,
+    admit, alerts, audit, budgets, calls, channels, dashboard, demo, events, export, keys, limits, live,
+    members, metrics, openapi, otlp, prices, privacy, probes, rate_limits, seeds, session, stats, usage,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};

@@ -96,12 +96,12 @@ impl Source {
                 return Ok(Source::Server(client));
             }
         }
-        let path = open::dir(config).store();
-        if !path.exists() {
+        let dir = open::dir(config)?;
+        if !dir.store().exists() {
             return Err(Failure::new(format!("there is nothing in {} yet", config.data_dir.value.display()))
                 .hint("`tollbook serve` starts a server, `tollbook demo` shows what it is like"));
         }
-        Ok(Source::Store(Box::new(SqliteStore::open_read_only(&path)?)))
+        Ok(Source::Store(Box::new(open::reading(&dir)?)))
     }
 
     /// Sums.

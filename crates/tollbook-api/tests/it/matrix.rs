@@ -3,7 +3,8 @@
 use crate::rig::{Rig, bound, event, request};
 use crate::session::Signed;
 use crate::{
-    alerts, audit, budgets, dashboard, demo, document, events, exports, keys, live, otlp, prices, privacy, probes, queries, seeds, session,
+    alerts, audit, budgets, dashboard, demo, document, events, exports, keys, live, otlp, prices, privacy,
+    probes, queries, seeds, session,
 };
 use axum::body::Body;
 use http::Method;

@@ -23,7 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tollbook_budget::{
-    Admitted, Ask, Bound, Budget, BudgetForm, Crossing, Denied, Engine, Fault, Limits, Refused, Remembered, Standing, Subject,
+    Admitted, Ask, Bound, Budget, BudgetForm, Crossing, Engine, Fault, Limits, Refused, Remembered, Standing,
+    Subject,
 };
 use tollbook_pricing::{Query, Tokens, ceiling};
 use tollbook_store::Zone;

@@ -1,8 +1,6 @@
 //! Reading `tollbook.toml`. Every problem is reported, with its place and what was probably meant.
 
-use super::{
-    Config, NamedZone, Origin, Set, beside, budgets, channels, gateway, rate_limits, value,
-};
+use super::{Config, NamedZone, Origin, Set, beside, budgets, channels, gateway, rate_limits, value};
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
