@@ -22,7 +22,9 @@ const SMALLEST: (u16, u16) = (40, 8);
 pub fn all(frame: &mut Frame<'_>, state: &State) {
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        frame.render_widget(Paragraph::new("tollbook top needs 40 columns and 8 lines; q ends it"), area);
+        let text = "tollbook top needs 40 columns and 8 lines; q ends it";
+        let lines = fold(text, usize::from(area.width)).into_iter().map(Line::raw).collect::<Vec<_>>();
+        frame.render_widget(Paragraph::new(lines), area);
         return;
     }
     let page = Page { state, width: usize::from(area.width), height: usize::from(area.height) - 3 };

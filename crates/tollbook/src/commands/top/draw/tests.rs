@@ -135,7 +135,7 @@ fn a_call_opens_and_help_and_filters_are_seen() {
     let failed = drawn('1', (60, 16), |state| state.hear(News::Problem("it is gone\u{7}".to_owned())));
     assert!(failed[15].starts_with("! it is gone␇"), "{}", failed[15]);
     let tiny = drawn('1', (20, 3), |_| {}).join("");
-    assert!(tiny.contains("needs 40 columns"), "{tiny}");
+    assert!(tiny.contains("40 columns and 8"), "{tiny}");
 }
 
 #[test]
