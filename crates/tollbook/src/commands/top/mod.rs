@@ -26,6 +26,8 @@ use std::time::Duration;
 
 /// How long a key is waited for before news is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long the terminal's reader has to notice that the process is to end.
+const END_TIME: Duration = Duration::from_secs(1);
 /// How long each question to the server may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -109,6 +111,10 @@ fn end_signals() -> Result<Arc<AtomicBool>, Failure> {
             }
         });
         told.store(true, Ordering::Release);
+        // Whoever reads keys from a terminal that has gone never comes back from it: then it ends here.
+        std::thread::sleep(END_TIME);
+        ratatui::restore();
+        std::process::exit(0);
     });
     Ok(ended)
 }
