@@ -41,7 +41,7 @@ fn assert_sound(books: &Books, what: &str) {
 /// Seals and removes every closed segment, as if it were old.
 fn trim(books: &Books) {
     books.ledger.flush().unwrap();
-    let segments = journal::segments(&books.data.journal()).unwrap();
+    let segments = journal::segments(books.data.journal()).unwrap();
     for pair in segments.windows(2) {
         books.ledger.seal_and_remove(pair[0].0, pair[1].0 - 1, &pair[0].1).unwrap();
     }

@@ -51,7 +51,8 @@ fn list(args: &AlertsArgs, config: &Config, out: &mut Out) -> Result<Exit, Failu
     }
     for alert in &alerts {
         let seen = if alert.acknowledged_at.is_some() { ", seen to" } else { "" };
-        let head = format!("{} {} {}{seen}  {}", alert.at, alert.severity, alert.state, alert.id);
+        // Nobody reads fractions of a second here; the JSON has them.
+        let head = format!("{:.0} {} {}{seen}  {}", alert.at, alert.severity, alert.state, alert.id);
         out.line(&head)?;
         for line in fold(&visible(&alert.summary), out.width().saturating_sub(2)) {
             out.line(&format!("  {line}"))?;
