@@ -1,5 +1,4 @@
 // What a program does with Vercel's AI SDK, watched by its own telemetry. An outer span repeats what inner ones used.
-import { createOpenAI } from "@ai-sdk/openai";
 import { OpenTelemetry } from "@ai-sdk/otel";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { resourceFromAttributes } from "@opentelemetry/resources";
@@ -10,6 +9,9 @@ import { refusals, say } from "./said.mjs";
 
 const chat = { model: "gpt-4o-mini", messages: [{ role: "user", content: "What is a ledger for?" }] };
 await refusals((url, apiKey) => new OpenAI({ baseURL: `${url}/v1`, apiKey }).chat.completions.create(chat));
+
+// It reads its base URL when it is loaded, and takes an empty one amiss.
+const { createOpenAI } = await import("@ai-sdk/openai");
 
 const provider = new NodeTracerProvider({
   resource: resourceFromAttributes({ "service.name": process.env.OTEL_SERVICE_NAME }),

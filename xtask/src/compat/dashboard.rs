@@ -19,7 +19,7 @@ const NO_UPSTREAM: &str = "http://127.0.0.1:9";
 
 /// What looks at the dashboard, installed below this directory.
 pub fn install(place: &Path) -> Result<PathBuf, String> {
-    let tools = place.join("dashboard");
+    let tools = place.join("browser");
     install::node(&tools, "compat/dashboard")?;
     if !Path::new(CHROMIUM).exists() {
         let apt = |args: &[&str]| bounded(Command::new("apt-get").args(args), INSTALL_TIME);
