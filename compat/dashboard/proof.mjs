@@ -176,6 +176,11 @@ async function keyboard(context) {
   await settled(page);
   const at = (what) => page.waitForURL(what, { timeout: 3_000 }).catch(() => miss(`keyboard: ${page.url()} instead of ${what}`));
   const press = async (...keys) => { for (const one of keys) await page.keyboard.press(one); };
+  const shows = (what, sentence) => page.waitForSelector(what, { timeout: 3_000 }).catch(() => miss(`keyboard: ${sentence}`));
+  const close = async () => {
+    await press("Escape");
+    await page.waitForSelector("dialog[open]", { state: "detached", timeout: 3_000 }).catch(() => miss("keyboard: Escape closes no dialog"));
+  };
   const focused = () => page.evaluate(() => document.activeElement?.className ?? "");
   await press("Tab");
   if ((await focused()) !== "skip") miss("keyboard: the first thing is not the way to the content");
@@ -183,17 +188,18 @@ async function keyboard(context) {
     await press("g", letter);
     await at((to) => to.pathname === path);
   }
+  await settled(page);
   await press("?");
-  if (!(await page.locator("dialog[open]").count())) miss("keyboard: ? shows no help");
-  await press("Escape");
+  await shows("dialog[open]", "? shows no help");
+  await close();
   await press("/");
-  if (!(await page.locator("dialog[open] .filter-box").count())) miss("keyboard: / opens no filter");
-  await press("Escape");
+  await shows("dialog[open] .filter-box", "/ opens no filter");
+  await close();
   await press("d");
-  if ((await page.evaluate(() => document.documentElement.dataset.theme)) !== "light") miss("keyboard: d changes no theme");
+  await shows("html[data-theme='light']", "d changes no theme");
   await press("d", "d");
   await press("l");
-  if (!(await page.locator(".live.paused").count())) miss("keyboard: l pauses nothing");
+  await shows(".live.paused", "l pauses nothing");
   await press("l");
   await settled(page);
   await page.locator(".plot").first().focus();
@@ -204,11 +210,10 @@ async function keyboard(context) {
   await press("j", "j", "k", "Enter");
   await at((to) => to.pathname.startsWith("/calls/"));
   await page.waitForSelector("dialog[open] [data-testid='drawer-cost']");
-  const inside = await page.evaluate(() => document.querySelector("dialog").contains(document.activeElement));
-  if (!inside) miss("keyboard: the drawer does not take the focus");
-  await press("Escape");
+  await shows("dialog:focus-within", "the drawer does not take the focus");
+  await close();
   await at((to) => to.pathname === "/calls");
-  if (!(await page.evaluate(() => document.activeElement?.matches("[data-row]")))) miss("keyboard: the drawer does not give the focus back");
+  await shows("[data-row]:focus", "the drawer does not give the focus back");
   await page.goto(`${url}/explore?range=30d`);
   await settled(page);
   await press("[");
@@ -216,7 +221,7 @@ async function keyboard(context) {
   await press("t");
   await at((to) => to.searchParams.get("view") === "chart");
   await press("x");
-  if (!(await page.locator("dialog[open] [data-testid='as-command']").count())) miss("keyboard: x exports nothing");
+  await shows("dialog[open] [data-testid='as-command']", "x exports nothing");
   await page.close();
 }
 
