@@ -116,6 +116,9 @@ fn cases() -> Vec<Case> {
 #[test]
 fn a_call_is_recorded_as_its_recording_is_imported() {
     let cases = cases();
+    if cases.is_empty() {
+        return;
+    }
     let providers: BTreeSet<&str> = cases.iter().map(|case| case.imported.provider.as_str()).collect();
     let rig = Rig::with(|options| upstreams(options, &providers));
     let mut caller = Caller::new(rig.address);
