@@ -6,7 +6,7 @@
 
 use crate::random::{Random, Zipf};
 use tollbook_types::{
-    Attribution, Conditions, Digest, Event, Evidence, FreeReason, Meter, Meters, Status, Timestamp, Usage,
+    Attribution, Digest, Event, Evidence, FreeReason, Meter, Meters, Status, Timestamp, Usage,
 };
 
 /// Days that a workload spans.
@@ -219,33 +219,13 @@ fn favourite(random: &mut Random) -> u64 {
 
 fn blank(id: String, source: &str, at: i64, (provider, model, asked, shape): Model) -> Event {
     Event {
-        id,
-        source: source.to_owned(),
-        occurred_at: Timestamp::from_microsecond(at).unwrap_or(Timestamp::UNIX_EPOCH),
         provider: provider.to_owned(),
         model: model.to_owned(),
         request_model: (asked != model).then(|| asked.to_owned()),
         api: Some(api(shape, model).to_owned()),
-        status: Status::Ok,
-        error: None,
         http_status: Some(200),
-        usage: None,
         evidence: Evidence::ProviderUsage,
-        free: None,
-        provider_cost: None,
-        conditions: Conditions::new(),
-        provider_response_id: None,
-        attribution: Attribution::default(),
-        latency_ms: None,
-        time_to_first_token_ms: None,
-        cache_hit: None,
-        flags: Vec::new(),
-        inconsistent: false,
-        raw_usage: None,
-        estimator: None,
-        worst_case: None,
-        hold_id: None,
-        content: Digest::default(),
+        ..Event::new(id, source.to_owned(), Timestamp::from_microsecond(at).unwrap_or(Timestamp::UNIX_EPOCH))
     }
 }
 

@@ -23,8 +23,8 @@ use std::thread::JoinHandle;
 use tollbook_pricing::Book;
 use tollbook_store::Store;
 use tollbook_types::{
-    Adjustment, Clock, Content, Digest, Entry, Event, Evidence, OpenCall, Seq, Status, TimeRange, Timestamp,
-    floor_to_micros, limits,
+    Adjustment, Clock, Digest, Entry, Event, OpenCall, Seq, Status, TimeRange, Timestamp, floor_to_micros,
+    limits,
 };
 
 /// Events that are rated and appended at once; a longer submission comes in pieces, so that the writer
@@ -475,33 +475,14 @@ fn compare(
 /// What an open call becomes when the process that let it go has ended.
 fn interrupted(call: OpenCall) -> Event {
     let mut event = Event {
-        id: call.id,
-        source: call.source,
-        occurred_at: call.occurred_at,
         provider: call.provider,
         model: call.model.clone(),
         request_model: Some(call.model),
-        api: None,
         status: Status::Interrupted,
         error: Some("the recording process ended before the call did".to_owned()),
-        http_status: None,
-        usage: None,
-        evidence: Evidence::Unknown,
-        free: None,
-        provider_cost: None,
-        conditions: Default::default(),
-        provider_response_id: None,
         attribution: call.attribution,
-        latency_ms: None,
-        time_to_first_token_ms: None,
-        cache_hit: None,
-        flags: Vec::new(),
-        inconsistent: false,
-        raw_usage: None,
-        estimator: None,
         worst_case: call.worst_case,
-        hold_id: None,
-        content: Content::default(),
+        ..Event::new(call.id, call.source, call.occurred_at)
     };
     event.content = Digest::of(&serde_json::to_vec(&event).unwrap_or_default());
     event

@@ -92,33 +92,22 @@ fn call(dice: &mut Dice, at: i64) -> Entry {
     let input_cost = i128::from(input - cached) * input_picos + i128::from(cached) * input_picos / 10;
     let output_cost = i128::from(output) * output_picos;
     let event = Event {
-        id: uuid(dice, at),
-        source: "gateway".into(),
-        occurred_at: Timestamp::from_microsecond(at).unwrap_or_default(),
         provider: provider.into(),
         model: model.into(),
         request_model: Some(model.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-').into()),
         api: Some("chat".into()),
         status: if dice.below(50) == 0 { Status::UpstreamError } else { Status::Ok },
-        error: None,
         http_status: Some(200),
         usage: Some(Usage::one(meters)),
         evidence: Evidence::ProviderUsage,
-        free: None,
-        provider_cost: None,
         conditions: Conditions::from([("service_tier".to_owned(), "default".to_owned())]),
         provider_response_id: response_id(dice, provider, at),
         attribution: attribution(dice, user, agent),
         latency_ms: Some(latency),
         time_to_first_token_ms: Some(200 + dice.below(600)),
-        cache_hit: None,
-        flags: Vec::new(),
-        inconsistent: false,
         raw_usage: Some(raw_usage(provider, input, cached, output)),
-        estimator: None,
-        worst_case: None,
-        hold_id: None,
         content: Digest::of(&at.to_le_bytes()),
+        ..Event::new(uuid(dice, at), "gateway".into(), Timestamp::from_microsecond(at).unwrap_or_default())
     };
     let rating = rating(provider, model, Money::from_picos(input_cost), Money::from_picos(output_cost));
     let recorded = at + latency as i64 * 1_000 + dice.below(5_000) as i64;

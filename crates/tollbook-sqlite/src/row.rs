@@ -414,33 +414,9 @@ pub(crate) fn seq_value(seq: Seq) -> Result<i64, StoreError> {
 
 fn empty_event(occurred_at: Timestamp) -> Event {
     Event {
-        id: String::new(),
-        source: String::new(),
-        occurred_at,
         provider: String::new(),
         model: String::new(),
-        request_model: None,
-        api: None,
-        status: tollbook_types::Status::Ok,
-        error: None,
-        http_status: None,
-        usage: None,
-        evidence: tollbook_types::Evidence::Unknown,
-        free: None,
-        provider_cost: None,
-        conditions: Default::default(),
-        provider_response_id: None,
-        attribution: Attribution::default(),
-        latency_ms: None,
-        time_to_first_token_ms: None,
-        cache_hit: None,
-        flags: Vec::new(),
-        inconsistent: false,
-        raw_usage: None,
-        estimator: None,
-        worst_case: None,
-        hold_id: None,
-        content: Digest::default(),
+        ..Event::new(String::new(), String::new(), occurred_at)
     }
 }
 

@@ -234,6 +234,40 @@ pub struct Event {
 }
 
 impl Event {
+    /// A call that went well and of which nothing else is known: what is known is set on it. `id`, `source`
+    /// and `occurred_at` as the members say.
+    pub fn new(id: String, source: String, occurred_at: Timestamp) -> Event {
+        Event {
+            id,
+            source,
+            occurred_at,
+            provider: String::new(),
+            model: String::new(),
+            request_model: None,
+            api: None,
+            status: Status::Ok,
+            error: None,
+            http_status: None,
+            usage: None,
+            evidence: Evidence::Unknown,
+            free: None,
+            provider_cost: None,
+            conditions: Conditions::new(),
+            provider_response_id: None,
+            attribution: Attribution::default(),
+            latency_ms: None,
+            time_to_first_token_ms: None,
+            cache_hit: None,
+            flags: Vec::new(),
+            inconsistent: false,
+            raw_usage: None,
+            estimator: None,
+            worst_case: None,
+            hold_id: None,
+            content: Content::default(),
+        }
+    }
+
     /// Its identity.
     pub fn identity(&self) -> Identity {
         Identity {

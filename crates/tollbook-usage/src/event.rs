@@ -4,7 +4,7 @@ use crate::api::Api;
 use crate::import::error_text;
 use crate::reading::Reading;
 use crate::request::Request;
-use tollbook_types::{Attribution, Conditions, Digest, Event, Evidence, FreeReason, Status, Timestamp};
+use tollbook_types::{Event, FreeReason, Status, Timestamp};
 
 impl Reading {
     /// The event of this answer, by its HTTP status. Who, when and on whose account is not told here:
@@ -41,33 +41,11 @@ impl Request {
     /// The event of a call that has no answer: nothing is known of its usage.
     pub fn blank_event(&self) -> Event {
         Event {
-            id: String::new(),
-            source: String::new(),
-            occurred_at: Timestamp::UNIX_EPOCH,
             provider: self.provider.clone(),
             model: self.model.clone().unwrap_or_default(),
-            request_model: None,
             api: Some(self.api.name().to_owned()),
             status: Status::UpstreamError,
-            error: None,
-            http_status: None,
-            usage: None,
-            evidence: Evidence::Unknown,
-            free: None,
-            provider_cost: None,
-            conditions: Conditions::new(),
-            provider_response_id: None,
-            attribution: Attribution::default(),
-            latency_ms: None,
-            time_to_first_token_ms: None,
-            cache_hit: None,
-            flags: Vec::new(),
-            inconsistent: false,
-            raw_usage: None,
-            estimator: None,
-            worst_case: None,
-            hold_id: None,
-            content: Digest::default(),
+            ..Event::new(String::new(), String::new(), Timestamp::UNIX_EPOCH)
         }
     }
 }

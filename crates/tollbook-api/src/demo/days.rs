@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use tollbook_store::Zone;
 use tollbook_types::{
-    Attribution, Conditions, Content, DEMO_SOURCE, Event, Evidence, FreeReason, Meter, Meters, Status,
-    Timestamp, Usage, first_of_days,
+    Attribution, Content, DEMO_SOURCE, Event, Evidence, FreeReason, Meter, Meters, Status, Timestamp, Usage,
+    first_of_days,
 };
 
 /// Days, today included.
@@ -227,12 +227,8 @@ impl Day {
         let session = format!("{user}-{}-{}", second / 3_600, dice.below(3));
         let customer = (work.agent == "support").then(|| CUSTOMERS[dice.below(3) as usize % 3].to_owned());
         self.events.push(Event {
-            id: String::new(),
-            source: DEMO_SOURCE.to_owned(),
-            occurred_at,
             provider: work.provider.to_owned(),
             model: work.model.to_owned(),
-            request_model: None,
             api: Some(work.api.to_owned()),
             status: if is_failed { Status::UpstreamError } else { Status::Ok },
             error: is_failed.then(|| "the model is overloaded".to_owned()),
@@ -240,9 +236,6 @@ impl Day {
             usage: (!is_failed).then(|| Usage::one(meters(work, input, output))),
             evidence: Evidence::ProviderUsage,
             free: is_failed.then_some(FreeReason::HttpError),
-            provider_cost: None,
-            conditions: Conditions::new(),
-            provider_response_id: None,
             attribution: Attribution {
                 project: Some(DEMO_SOURCE.to_owned()),
                 customer,
@@ -255,14 +248,7 @@ impl Day {
             },
             latency_ms: Some(latency_ms),
             time_to_first_token_ms: (!is_failed && output > 0).then_some(first_ms),
-            cache_hit: None,
-            flags: Vec::new(),
-            inconsistent: false,
-            raw_usage: None,
-            estimator: None,
-            worst_case: None,
-            hold_id: None,
-            content: Content::default(),
+            ..Event::new(String::new(), DEMO_SOURCE.to_owned(), occurred_at)
         });
     }
 }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use tollbook_ledger::{DataDir, Ledger, LedgerError, OpenReport, Options};
 use tollbook_pricing::Book;
 use tollbook_store::{EventStore, MemoryStore};
-use tollbook_types::{Attribution, Clock, Content, Event, Evidence, Meter, Meters, Status, Timestamp, Usage};
+use tollbook_types::{Clock, Content, Event, Evidence, Meter, Meters, Timestamp, Usage};
 
 /// The smallest segment that the journal makes.
 pub const SMALL: u64 = 1;
@@ -80,33 +80,11 @@ impl Rig {
 
 pub fn event(id: &str, input: u64, output: u64) -> Event {
     let mut event = Event {
-        id: id.to_owned(),
-        source: "api".to_owned(),
-        occurred_at: "2026-09-21T10:00:00Z".parse().unwrap(),
         provider: "openai".to_owned(),
         model: "gpt-x".to_owned(),
-        request_model: None,
-        api: None,
-        status: Status::Ok,
-        error: None,
-        http_status: None,
         usage: Some(Usage::one(Meters::from_pairs([(Meter::Input, input), (Meter::Output, output)]))),
         evidence: Evidence::ProviderUsage,
-        free: None,
-        provider_cost: None,
-        conditions: Default::default(),
-        provider_response_id: None,
-        attribution: Attribution::default(),
-        latency_ms: None,
-        time_to_first_token_ms: None,
-        cache_hit: None,
-        flags: Vec::new(),
-        inconsistent: false,
-        raw_usage: None,
-        estimator: None,
-        worst_case: None,
-        hold_id: None,
-        content: Content::default(),
+        ..Event::new(id.to_owned(), "api".to_owned(), "2026-09-21T10:00:00Z".parse().unwrap())
     };
     sign(&mut event);
     event

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tollbook_pricing::{Book, rate};
 use tollbook_types::{
-    Attribution, Conditions, Digest, Event, Evidence, Meter, Meters, Money, ProviderCost, Status, Usage,
-    canonical_provider,
+    Conditions, Event, Evidence, Meter, Meters, Money, ProviderCost, Usage, canonical_provider,
 };
 
 /// The day that the corpus is priced at.
@@ -102,33 +101,14 @@ pub fn event(case: &Value, expected: &Value) -> Event {
         field: "usage.cost".to_owned(),
     });
     Event {
-        id: text("id"),
-        source: "api".to_owned(),
-        occurred_at: at(PRICED_AT),
         provider: canonical_provider(&text("provider")),
         model: model.or_else(|| request_model.clone()).unwrap_or_default(),
         request_model,
-        api: None,
-        status: Status::Ok,
-        error: None,
-        http_status: None,
         usage: Some(Usage::one(meters(&expected["usage"], &body))),
         evidence: Evidence::ProviderUsage,
-        free: None,
         provider_cost: bill,
         conditions,
-        provider_response_id: None,
-        attribution: Attribution::default(),
-        latency_ms: None,
-        time_to_first_token_ms: None,
-        cache_hit: None,
-        flags: Vec::new(),
-        inconsistent: false,
-        raw_usage: None,
-        estimator: None,
-        worst_case: None,
-        hold_id: None,
-        content: Digest::default(),
+        ..Event::new(text("id"), "api".to_owned(), at(PRICED_AT))
     }
 }
 

@@ -3,39 +3,16 @@
 use crate::at;
 use tollbook_pricing::{Book, rate};
 use tollbook_types::{
-    Attribution, Conditions, CostBasis, Digest, Event, Evidence, FreeReason, Leg, Meter, Meters, Money,
-    ProviderCost, Rating, Status, Usage,
+    CostBasis, Event, Evidence, FreeReason, Leg, Meter, Meters, Money, ProviderCost, Rating, Usage,
 };
 
 pub fn event(provider: &str, model: &str, pairs: &[(Meter, u64)]) -> Event {
     Event {
-        id: "1".to_owned(),
-        source: "api".to_owned(),
-        occurred_at: at("2026-11-16T12:00:00Z"),
         provider: provider.to_owned(),
         model: model.to_owned(),
-        request_model: None,
-        api: None,
-        status: Status::Ok,
-        error: None,
-        http_status: None,
         usage: Some(Usage::one(Meters::from_pairs(pairs.iter().copied()))),
         evidence: Evidence::ProviderUsage,
-        free: None,
-        provider_cost: None,
-        conditions: Conditions::new(),
-        provider_response_id: None,
-        attribution: Attribution::default(),
-        latency_ms: None,
-        time_to_first_token_ms: None,
-        cache_hit: None,
-        flags: Vec::new(),
-        inconsistent: false,
-        raw_usage: None,
-        estimator: None,
-        worst_case: None,
-        hold_id: None,
-        content: Digest::default(),
+        ..Event::new("1".to_owned(), "api".to_owned(), at("2026-11-16T12:00:00Z"))
     }
 }
 
