@@ -22,6 +22,7 @@ use crate::{cargo, say};
 use install::Tools;
 use stand::{Place, Stand};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// A program under `compat/`.
 struct Program {
@@ -106,7 +107,7 @@ pub fn run(only: &[String]) -> Result<(), String> {
     cargo(&["build", "--release", "--package", "tollbook"], &[])?;
     cargo(&["build", "--release", "--package", "tollbook-testkit", "--example", "upstream"], &[])?;
     let place = Place::new()?;
-    let mut table = Table { only: only.to_vec(), ..Table::default() };
+    let mut table = Table { only: only.to_vec(), rows: Vec::new(), failed: 0, since: Instant::now() };
     let mut tools = Tools::new(&place.root);
     for program in PROGRAMS {
         let version = tools.version(program);
@@ -147,11 +148,12 @@ pub fn run(only: &[String]) -> Result<(), String> {
 }
 
 /// What came of each check.
-#[derive(Default)]
 struct Table {
     only: Vec<String>,
     rows: Vec<String>,
     failed: u32,
+    /// When the last row ended: what a row installs counts as its own.
+    since: Instant,
 }
 
 impl Table {
@@ -175,7 +177,9 @@ impl Table {
                 "FAILED".to_owned()
             }
         };
-        self.rows.push(format!("{name:<22} {version:<44} {outcome}"));
+        let took_s = self.since.elapsed().as_secs();
+        self.since = Instant::now();
+        self.rows.push(format!("{name:<22} {version:<44} {took_s:>4} s  {outcome}"));
     }
 
     fn show(&self) -> Result<(), String> {
