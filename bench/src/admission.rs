@@ -35,7 +35,8 @@ pub fn measure(run: &Run, table: &mut Table) -> Result<(), String> {
     budget(form("all".to_owned(), &[], "day"))?;
     budget(form("team".to_owned(), &[("tag.team", "ops"), ("project", "web")], "week"))?;
     budget(form("model".to_owned(), &[("model", "gpt-4o-mini")], "hour"))?;
-    let rolling = BudgetForm { minutes: Some(300), ..form("rolling".to_owned(), &[("provider", "openai")], "rolling") };
+    let rolling =
+        BudgetForm { minutes: Some(300), ..form("rolling".to_owned(), &[("provider", "openai")], "rolling") };
     budget(BudgetForm { each: Some("session".to_owned()), ..rolling })?;
     let callers: Vec<Attribution> = (0..997).map(|n| caller(n * 10)).collect();
     let (now, conditions) = (books.clock.now(), Conditions::default());

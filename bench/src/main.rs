@@ -54,8 +54,19 @@ Without a name: all of them. The large store takes about 2 GB for each million c
 ";
 
 const NAMES: [&str; 13] = [
-    "extract", "admission", "price", "import", "append", "ingest", "size", "queries", "gateway", "streams", "memory",
-    "hostile", "peers",
+    "extract",
+    "admission",
+    "price",
+    "import",
+    "append",
+    "ingest",
+    "size",
+    "queries",
+    "gateway",
+    "streams",
+    "memory",
+    "hostile",
+    "peers",
 ];
 
 fn main() -> ExitCode {

@@ -152,7 +152,8 @@ pub fn budgets(run: &Run, table: &mut Table) -> Result<(), String> {
     let mut config = String::from("[[rate_limits]]\nname = \"r\"\nrequests_per_minute = 1000000000\n");
     for nth in 0..20 {
         let scope = if nth < 5 { String::new() } else { format!("match = {{ user = \"u{nth}\" }}\n") };
-        config += &format!("[[budgets]]\nname = \"b{nth}\"\n{scope}limit_usd = \"1000000\"\nwindow = \"month\"\n");
+        config +=
+            &format!("[[budgets]]\nname = \"b{nth}\"\n{scope}limit_usd = \"1000000\"\nwindow = \"month\"\n");
     }
     let mut targets = vec![
         Target::new(Server::tollbook(run, &program, "without", "full", mock.address, "")?),
