@@ -363,7 +363,14 @@ impl Parser {
 
     /// Passes over whole lines at the front whose events say nothing and begin as others before; gives
     /// back what is left.
-    fn pass_alike<'b>(&mut self, mut bytes: &'b [u8], lines: &Lines) -> &'b [u8] {
+    #[inline(always)]
+    fn pass_alike<'b>(&mut self, bytes: &'b [u8], lines: &Lines) -> &'b [u8] {
+        // Asked before every line: streams of short events learn nothing, and pay for no more than this.
+        if self.alike.is_empty() { bytes } else { self.pass_known(bytes, lines) }
+    }
+
+    #[inline(never)]
+    fn pass_known<'b>(&mut self, mut bytes: &'b [u8], lines: &Lines) -> &'b [u8] {
         while lines.is_between() && !self.scattered && !self.walker.is_inside() {
             let same = self.alike.known(bytes);
             if same == 0 {
