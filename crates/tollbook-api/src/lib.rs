@@ -61,6 +61,7 @@ use metrics::Figures;
 use question::NamedZone;
 use shared::Shared;
 use std::sync::Arc;
+use tollbook_budget::rules::RuleForm;
 use tollbook_ledger::Ledger;
 use tollbook_notify::ChannelForm;
 use tollbook_store::Store;
@@ -82,6 +83,8 @@ pub struct Options {
     pub public_host: Option<String>,
     /// Channels of the configuration.
     pub channels: Vec<ChannelForm>,
+    /// Rules of the configuration; kinds that it does not name are as they are unless said.
+    pub alerts: Vec<RuleForm>,
 }
 
 /// The API over a ledger.
@@ -130,6 +133,7 @@ impl Api {
             sender: self.shared.sender.clone(),
             hub: self.shared.hub.clone(),
             sent: self.shared.sent.clone(),
+            watch: self.shared.watch.clone(),
         }
     }
 

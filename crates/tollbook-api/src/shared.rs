@@ -1,7 +1,7 @@
 //! What every handler has at hand, and the bounded way to threads that may wait.
 
 use crate::Options;
-use crate::alerts::Sent;
+use crate::alerts::{Sent, Watch};
 use crate::backoff::Backoff;
 use crate::channels::Channels;
 use crate::code::Code;
@@ -62,6 +62,8 @@ pub struct Shared {
     pub sender: Sender,
     /// What became of them.
     pub sent: Arc<Sent>,
+    /// What rules look at.
+    pub watch: Arc<Watch>,
     /// Streams on their way.
     pub flights: Option<Arc<dyn Flights>>,
     /// Who failed to prove who they are.
@@ -76,6 +78,7 @@ impl Shared {
     pub fn new(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, options: Options) -> io::Result<Shared> {
         let channels = Channels::load(&ledger, &options.channels).map_err(io::Error::other)?;
         let sender = Sender::new().map_err(io::Error::other)?;
+        let watch = Arc::new(Watch::new(&options, clock.clone()));
         Ok(Shared {
             store: ledger.store().clone(),
             ledger,
@@ -91,6 +94,7 @@ impl Shared {
             channels: Arc::new(channels),
             sender,
             sent: Arc::default(),
+            watch,
             flights: None,
             options,
             backoff: Backoff::default(),
@@ -107,7 +111,8 @@ impl Shared {
 
     /// Everybody who reads along in the books.
     pub fn readers(&self) -> Vec<Arc<dyn Reader>> {
-        let mut readers: Vec<Arc<dyn Reader>> = vec![self.calls.clone(), self.hub.clone()];
+        let mut readers: Vec<Arc<dyn Reader>> =
+            vec![self.calls.clone(), self.hub.clone(), self.watch.clone()];
         readers.extend(self.seeds.iter().map(|seeds| seeds.clone() as Arc<dyn Reader>));
         readers
     }

@@ -15,6 +15,7 @@ mod hold;
 mod question;
 mod rate_form;
 mod rates;
+pub mod rules;
 mod scope;
 mod typical;
 mod window;

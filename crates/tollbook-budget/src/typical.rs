@@ -62,9 +62,11 @@ impl Typical {
 /// The 90th percentile by nearest rank.
 fn ninetieth(values: impl Iterator<Item = i128>) -> i128 {
     let mut values: Vec<i128> = values.collect();
-    values.sort_unstable();
-    let rank = (values.len() * 9).div_ceil(10).max(1);
-    values.get(rank - 1).copied().unwrap_or(0)
+    if values.is_empty() {
+        return 0;
+    }
+    let rank = (values.len() * 9).div_ceil(10);
+    *values.select_nth_unstable(rank - 1).1
 }
 
 #[cfg(test)]

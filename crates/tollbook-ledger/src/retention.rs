@@ -80,10 +80,15 @@ impl Watch {
 }
 
 impl Anchor {
+    /// Whether the clock is further off than the time that has passed accounts for.
+    fn has_stepped(&self, now: Timestamp, passed: Duration) -> bool {
+        let due = self.wall.as_second().saturating_add_unsigned(passed.as_secs());
+        now.as_second().abs_diff(due) > STEP_SECONDS_MAX
+    }
+
     /// Why the clock cannot be believed now, if it cannot.
     fn doubt(&self, now: Timestamp, passed: Duration) -> Option<String> {
-        let due = self.wall.as_second().saturating_add_unsigned(passed.as_secs());
-        if now.as_second().abs_diff(due) > STEP_SECONDS_MAX {
+        if self.has_stepped(now, passed) {
             return Some("the clock has stepped by more than an hour".to_owned());
         }
         let newest = self.newest?;
@@ -101,6 +106,12 @@ impl Anchor {
 }
 
 impl Ledger {
+    /// Whether the clock has stepped since somebody could believe it.
+    pub(crate) fn has_clock_stepped(&self) -> bool {
+        let anchor = self.clock_watch().anchor();
+        anchor.has_stepped(self.shared().clock.now(), anchor.since.elapsed())
+    }
+
     /// Drops what is past its time. Whoever calls this says that the clock is right.
     pub fn retain(&self, by: &By, retention: &Retention) -> Result<Retained, LedgerError> {
         let now = self.shared().clock.now();

@@ -3,7 +3,7 @@
 //! What is to be told is durable before it goes out; what became of it is noted after. A process that
 //! ends in between sends it again, with the same id.
 
-use super::message_of;
+use super::{Watch, message_of};
 use crate::channels::Channels;
 use crate::live::Hub;
 use crate::metrics::Family;
@@ -59,6 +59,7 @@ pub struct Courier {
     pub(crate) sender: Sender,
     pub(crate) hub: Arc<Hub>,
     pub(crate) sent: Arc<Sent>,
+    pub(crate) watch: Arc<Watch>,
 }
 
 impl Courier {
@@ -95,9 +96,9 @@ impl Courier {
 
     /// What is to be told now, after whoever watches was told what is new.
     async fn look(&self) -> Vec<Due> {
-        let ledger = self.ledger.clone();
+        let (ledger, watch) = (self.ledger.clone(), self.watch.clone());
         let looked = spawn_blocking(move || {
-            let found = look(&ledger);
+            let found = look(&ledger, &watch);
             (found, ledger.due_alerts())
         });
         let Ok((found, due)) = looked.await else { return Vec::new() };
@@ -161,8 +162,9 @@ impl Courier {
     }
 }
 
-fn look(ledger: &Ledger) -> Result<Vec<Arc<Alert>>, LedgerError> {
+fn look(ledger: &Ledger, watch: &Watch) -> Result<Vec<Arc<Alert>>, LedgerError> {
     let mut changed = ledger.alert_on_budgets()?;
+    changed.extend(watch.look(ledger)?);
     changed.extend(ledger.age_alerts()?);
     Ok(changed)
 }

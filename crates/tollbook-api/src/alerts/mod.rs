@@ -1,9 +1,11 @@
 //! `/api/v1/alerts`: what was told, whom it has reached, and who has seen to it.
 
 mod courier;
+mod watch;
 
 pub use courier::Courier;
 pub(crate) use courier::Sent;
+pub(crate) use watch::Watch;
 
 use crate::access::{ADMINS, Access};
 use crate::code::{self, Code};
@@ -39,7 +41,7 @@ pub fn routes() -> Vec<Route> {
     let listing = Doc::new(TAG, "List alerts")
         .about("Latest first. Those that are over are kept for 90 days.")
         .query("state", "Only those that still hold, or no more.", doc::words(&["firing", "resolved"]))
-        .query("rule", "Only those of this rule: `budget:ID`.", doc::text())
+        .query("rule", "Only those of this rule: `budget:ID`, or a rule's kind.", doc::text())
         .query("limit", "Alerts on a page, 50 unless said.", doc::whole(1, LIMIT_MAX as u64))
         .query("cursor", "`next_cursor` of the page before; the rest unchanged.", doc::text())
         .gives(200, "A page of alerts.", [Content::json::<Page>()])

@@ -5,9 +5,11 @@
 //! restart or a second count, finds the alert there. It must never know how a message travels.
 
 mod delivery;
+mod rules;
 mod thresholds;
 
 pub use delivery::{AlertState, Attempt, Delivery, Progress};
+pub use rules::seen;
 
 use crate::audit::{Act, By};
 use crate::error::LedgerError;
@@ -28,7 +30,8 @@ const ID_START: &str = "alr_";
 const ID_DIGITS: usize = 24;
 /// How long an alert is kept that is over.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3_600);
-/// Alerts that are kept at once; beyond it further ones are only in the log.
+/// Alerts that are kept at once. Beyond it the oldest that are past go; where none is, further ones
+/// are only in the log.
 const ALERTS_MAX: usize = 10_000;
 /// Alerts of which documents are dropped in one go.
 const DROPPED_MAX: usize = 100;
@@ -196,11 +199,17 @@ impl Alert {
         delivery.is_due(now) && !self.deliveries.iter().take(place).any(|other| is_earlier(&other))
     }
 
-    fn is_over(&self, now: Timestamp) -> bool {
+    /// Whether nothing more can become of it.
+    fn is_past(&self, now: Timestamp) -> bool {
         let is_settled = self.deliveries.iter().all(|delivery| delivery.progress != Progress::Pending);
         // A period that still runs must not tell the same again.
         let has_period_ended = self.until.is_none_or(|until| until <= now);
-        is_settled && has_period_ended && self.resolved_at.is_some_and(|at| at + KEPT <= now)
+        is_settled && has_period_ended && self.state == AlertState::Resolved
+    }
+
+    /// Whether it is past for so long that it goes.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.is_past(now) && self.resolved_at.is_some_and(|at| at + KEPT <= now)
     }
 }
 
@@ -278,14 +287,19 @@ impl Ledger {
     pub fn raise_alert(&self, new: NewAlert) -> Result<Option<Arc<Alert>>, LedgerError> {
         let alert = Alert::new(new, self.shared().clock.now());
         let _changing = self.alert_state().changing();
-        let count = {
+        let (count, past) = {
             let known = self.alert_state().known();
             if known.contains_key(&alert.id) {
                 return Ok(None);
             }
-            known.len()
+            let past = known.values().filter(|other| other.is_past(alert.at));
+            (known.len(), past.min_by_key(|other| other.at).map(|other| other.id.clone()))
         };
-        if count >= ALERTS_MAX {
+        if count >= ALERTS_MAX
+            && let Some(id) = past
+        {
+            self.drop_alert(&id)?;
+        } else if count >= ALERTS_MAX {
             tracing::error!(
                 alert = alert.summary,
                 "{ALERTS_MAX} alerts are kept; this one is told to nobody"
@@ -355,11 +369,16 @@ impl Ledger {
         };
         for id in over.iter().take(DROPPED_MAX) {
             let _changing = self.alert_state().changing();
-            self.control(&format!("{DOCUMENTS}{id}"), None)?;
-            self.alert_state().known().remove(id);
+            self.drop_alert(id)?;
         }
         let ended = ended.iter().filter_map(|id| self.resolve_alert(id, true).transpose());
         ended.collect()
+    }
+
+    fn drop_alert(&self, id: &str) -> Result<(), LedgerError> {
+        self.control(&format!("{DOCUMENTS}{id}"), None)?;
+        self.alert_state().known().remove(id);
+        Ok(())
     }
 
     fn write_alert(&self, alert: Alert) -> Result<Arc<Alert>, LedgerError> {

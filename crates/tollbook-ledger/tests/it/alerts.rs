@@ -1,7 +1,8 @@
 //! Alerts are durable before anybody is told, and are told once, whatever happens in between.
 
 use crate::rig::{Rig, event, sign};
-use tollbook_budget::BudgetForm;
+use tollbook_budget::rules::{Finding, RuleKind};
+use tollbook_budget::{BudgetForm, Turn};
 use tollbook_ledger::alerts::{Alert, AlertState, Attempt, Progress, recorded_alerts};
 use tollbook_ledger::{By, Ledger};
 use tollbook_store::Zone;
@@ -196,4 +197,52 @@ fn what_is_over_for_long_is_dropped_but_not_while_its_window_runs() {
         ledger.age_alerts().unwrap();
         assert_eq!(recorded_alerts(ledger.store().as_ref()).unwrap().len(), kept, "{days}");
     }
+}
+
+fn finding(rig: &Rig, kind: RuleKind, value: &str, turn: Turn) -> Finding {
+    let now = rig.clock.now();
+    Finding {
+        kind,
+        value: value.to_owned(),
+        threshold: "1".to_owned(),
+        period: now,
+        until: (kind == RuleKind::UnpricedModel).then(|| now + std::time::Duration::from_secs(3_600)),
+        turn,
+        summary: "it is so".to_owned(),
+        measured: "1".to_owned(),
+        limit: "1".to_owned(),
+        unit: "calls",
+        notify: vec!["ops".to_owned()],
+    }
+}
+
+#[test]
+fn what_a_rule_has_found_is_told_once_and_known_after_a_restart() {
+    use RuleKind::{FailureRate, UnpricedModel};
+    let rig = Rig::new();
+    let ledger = rig.open();
+    let on = |ledger: &Ledger, kind, value, turn| {
+        ledger.alert_on_finding(&finding(&rig, kind, value, turn)).unwrap().is_some()
+    };
+    assert!(on(&ledger, FailureRate, "openai", Turn::Firing));
+    assert!(on(&ledger, UnpricedModel, "openai/a\nb", Turn::Firing));
+    assert!(!on(&ledger, UnpricedModel, "openai/a\nb", Turn::Firing), "the same period");
+    rig.clock.advance_seconds(HOUR);
+    assert!(!on(&ledger, FailureRate, "openai", Turn::Firing), "it lasts");
+    assert_eq!(ledger.age_alerts().unwrap().len(), 1, "the period of the other is over");
+    drop(ledger);
+    let ledger = open(&rig);
+    let known = |kinds: &[RuleKind]| -> Vec<(String, bool)> {
+        let known = ledger.known_findings(kinds).unwrap();
+        known.into_iter().map(|known| (known.value, known.holds)).collect()
+    };
+    let both = [("openai".to_owned(), true), ("openai/a b".to_owned(), false)];
+    assert!(known(&[FailureRate, UnpricedModel]).iter().all(|known| both.contains(known)));
+    assert!(on(&ledger, FailureRate, "openai", Turn::Resolved));
+    assert!(!on(&ledger, FailureRate, "openai", Turn::Resolved));
+    rig.clock.advance_seconds(HOUR);
+    assert!(on(&ledger, FailureRate, "openai", Turn::Firing), "another hour");
+    // A rule that is switched off holds nothing any more.
+    assert_eq!(known(&[UnpricedModel]), [both[1].clone()]);
+    assert!(ledger.alerts().iter().all(|alert| alert.state == AlertState::Resolved));
 }

@@ -1,6 +1,6 @@
 //! Reading `tollbook.toml`. Every problem is reported, with its place and what was probably meant.
 
-use super::{Config, NamedZone, Origin, Set, beside, budgets, channels, gateway, rate_limits, value};
+use super::{Config, NamedZone, Origin, Set, alerts, beside, budgets, channels, gateway, rate_limits, value};
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
@@ -30,6 +30,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("budgets", budgets::KEYS),
     ("rate_limits", rate_limits::KEYS),
     ("channels", channels::KEYS),
+    ("alerts", alerts::KEYS),
 ];
 
 /// Reads a file's text into the configuration.
@@ -96,6 +97,16 @@ fn sections(reader: &mut Reader<'_>, config: &mut Config) {
             ("channels", _) => {
                 reader.problem(name.span(), "channels are written as [[channels]], each with a name")
             }
+            ("alerts", DeValue::Array(tables)) => {
+                for table in tables.iter() {
+                    if let Some(table) = reader.table("alerts", table) {
+                        let form = alerts::read(reader, table);
+                        let origin = reader.origin(name.span());
+                        config.alerts.push(Set { value: form, origin });
+                    }
+                }
+            }
+            ("alerts", _) => reader.problem(name.span(), "rules are written as [[alerts]], each with a kind"),
             ("gateway", _) => {
                 if let Some(table) = reader.table("gateway", found) {
                     gateway::read(reader, &mut config.gateway, table);

@@ -2,6 +2,7 @@
 //!
 //! Everything that is wrong is reported at once, with line and column where it stands in a file.
 
+mod alerts;
 mod budgets;
 mod channels;
 pub mod env;
@@ -18,6 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 pub use tollbook_api::question::NamedZone;
+use tollbook_budget::rules::RuleForm;
 use tollbook_budget::{BudgetForm, RateLimitForm};
 use tollbook_ledger::{DataDir, Durability, Retention, SECRET_CHARS_MIN, Secret};
 use tollbook_store::Zone;
@@ -109,6 +111,8 @@ pub struct Config {
     pub opened: OnceLock<DataDir>,
     /// `[[rate_limits]]`, in order.
     pub rate_limits: Vec<Set<RateLimitForm>>,
+    /// `[[alerts]]`, in order.
+    pub alerts: Vec<Set<RuleForm>>,
     /// `[[channels]]`, in order.
     pub channels: Vec<ChannelSet>,
 }
@@ -136,6 +140,7 @@ impl Config {
             opened: OnceLock::new(),
             rate_limits: Vec::new(),
             channels: Vec::new(),
+            alerts: Vec::new(),
         }
     }
 
@@ -154,6 +159,7 @@ impl Config {
         config.check_budgets(&mut problems);
         config.check_rate_limits(&mut problems);
         config.check_channels(&mut problems);
+        config.check_alerts(&mut problems);
         if config.tls_cert.is_some() != config.tls_key.is_some() {
             problems.push("[server] tls_cert and tls_key belong together: one of them is missing".to_owned());
         }
@@ -210,6 +216,21 @@ impl Config {
                 .extend(faults.iter().map(|fault| format!("{origin}: {} {}", fault.member, fault.detail)));
             if self.rate_limits.iter().filter(|other| other.value.name == form.name).count() > 1 {
                 problems.push(format!("{origin}: another rate limit is called {:?}, too", form.name));
+            }
+        }
+    }
+
+    fn check_alerts(&self, problems: &mut Vec<String>) {
+        for Set { value: form, origin } in &self.alerts {
+            let faults = form.read().err().unwrap_or_default();
+            problems
+                .extend(faults.iter().map(|fault| format!("{origin}: {} {}", fault.member, fault.detail)));
+            let is_known = |name: &String| self.channels.iter().any(|channel| channel.form.name == *name);
+            for name in form.notify.iter().filter(|name| !is_known(name)) {
+                problems.push(format!("{origin}: notify names {name:?}, and no [[channels]] is called so"));
+            }
+            if self.alerts.iter().filter(|other| other.value.kind == form.kind).count() > 1 {
+                problems.push(format!("{origin}: another rule is of kind {:?}, too", form.kind));
             }
         }
     }

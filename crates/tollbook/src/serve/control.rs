@@ -70,6 +70,7 @@ impl ControlPlane {
             secure_cookies: config.is_public_tls(),
             public_host: config.public_url.as_ref().map(|url| url.host.clone()),
             channels,
+            alerts: config.alerts.iter().map(|set| set.value.clone()).collect(),
         };
         let api = Api::new(ledger.clone(), clock, options).map_err(failed)?;
         let api = api

@@ -130,3 +130,56 @@ fn channels_of_the_configuration_have_their_secrets_from_elsewhere() {
     assert_eq!(running.caller().call(&gone.bearer(&running.admin)).unwrap().status, 409);
     assert!(!running.log().contains(secret), "{}", running.log());
 }
+
+#[test]
+fn rules_tell_of_a_provider_that_fails_and_of_a_model_without_a_price_over_a_kill_too() {
+    let upstream = Upstream::start().unwrap();
+    upstream.at_path("/hook", ok());
+    let mut setup = Setup::gateway(&format!(
+        "budget_status = 402\n[[channels]]\nname = \"ops\"\nkind = \"webhook\"\nurl = \"{}/hook\"\n\
+         secret = {{ env = \"HOOK_SECRET\" }}\nallow_private = true\n[[alerts]]\nkind = \"failure_rate\"\n\
+         percent = 50\ncalls = 4\nnotify = [\"ops\"]\n[[alerts]]\nkind = \"unpriced_model\"\n\
+         notify = [\"ops\"]\n",
+        upstream.url()
+    ));
+    setup.environment.push(("HOOK_SECRET".to_owned(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()));
+    let mut running = Running::with(setup);
+    let told = || -> Vec<String> {
+        let summary = |served: Served| {
+            let body: Value = serde_json::from_slice(&served.body).unwrap();
+            format!("{} {}", body["type"].as_str().unwrap(), body["data"]["summary"].as_str().unwrap())
+        };
+        taken(&upstream, "/hook").into_iter().map(summary).collect()
+    };
+    let fail = |running: &Running, many: usize| {
+        for _ in 0..many {
+            running.upstream.queue(Script::body("application/json", "{}").status(500));
+        }
+        for _ in 0..many {
+            running.caller().call(&chat(false).bearer(&running.key)).unwrap();
+        }
+    };
+    fail(&running, 4);
+    wait(ARRIVES, || told() == ["alert.firing 4 of 4 calls to openai failed within 15 minutes (100.0 %)"]);
+    let unpriced = json!({"id": "u1", "provider": "openai", "model": "of-tomorrow",
+                          "usage": {"input_tokens": 1000, "output_tokens": 0}});
+    let tell = |running: &Running, id: &str| {
+        let mut event = unpriced.clone();
+        event["id"] = json!(id);
+        running.call(Call::post("/api/v1/events", &event).bearer(&running.key));
+    };
+    tell(&running, "u1");
+    wait(ARRIVES, || told().len() == 2);
+    let words = "alert.firing openai/of-tomorrow has no price: what it costs is in no sum and no budget";
+    assert_eq!(told()[1], words);
+    running.signal("KILL");
+    running.ended();
+    running.restart();
+    fail(&running, 4);
+    tell(&running, "u2");
+    let alerts = running.place.json(&["alerts"]);
+    let rules: Vec<&Value> = alerts["data"].as_array().unwrap().iter().map(|alert| &alert["rule"]).collect();
+    assert_eq!(rules, ["unpriced_model", "failure_rate"]);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(told().len(), 2, "once: {:?}", told());
+}
