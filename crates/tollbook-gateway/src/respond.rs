@@ -24,6 +24,9 @@ use uuid::Uuid;
 const HELD_ANSWER_BYTES: u64 = 64 * 1024;
 
 pub(crate) const CALL_ID: HeaderName = HeaderName::from_static("x-tollbook-call-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// As Anthropic names it.
+const PLAIN_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const CACHE: HeaderName = HeaderName::from_static("x-tollbook-cache");
 const REMAINING: HeaderName = HeaderName::from_static("x-tollbook-budget-remaining-usd");
 /// The model that a budget had the call go to, instead of the one that it asked for.
@@ -96,9 +99,9 @@ impl Way<'_> {
         let mut text = Uuid::encode_buffer();
         let id = self.id.hyphenated().encode_lower(&mut text);
         let Ok(id) = HeaderValue::from_str(id) else { return };
-        if !headers.contains_key("x-request-id") && !headers.contains_key("request-id") {
-            let name = if self.route.upstream.dialect == "anthropic" { "request-id" } else { "x-request-id" };
-            headers.insert(HeaderName::from_static(name), id.clone());
+        if !headers.contains_key(&REQUEST_ID) && !headers.contains_key(&PLAIN_REQUEST_ID) {
+            let is_plain = self.route.upstream.dialect == "anthropic";
+            headers.insert(if is_plain { PLAIN_REQUEST_ID } else { REQUEST_ID }, id.clone());
         }
         if self.plane.core.compat.litellm {
             headers.insert(LITELLM_CALL_ID, id.clone());
