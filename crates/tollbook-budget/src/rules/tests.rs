@@ -1,3 +1,5 @@
+//! Rules as scripts: what is seen, minute by minute, and what is told for it.
+
 use super::*;
 
 /// A step of a script: at a minute of 2026-11-22 from 10:00 on, in UTC.
