@@ -453,7 +453,12 @@ fn compare(
         return Err(LedgerError::StoreBehind { applied, oldest });
     }
     let last = survey.last.unwrap_or(0);
-    if last < applied {
+    if last == 0 && applied > 0 {
+        report.notes.push(format!(
+            "there is no journal of the store's {applied} records: it goes on from record {}",
+            applied + 1
+        ));
+    } else if last < applied {
         report.notes.push(format!(
             "the journal ends at record {last}, the store has records up to {applied}: the end of the journal \
              is lost, what the store has is kept, and a new segment starts at {}",

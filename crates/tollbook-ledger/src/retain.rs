@@ -3,6 +3,7 @@
 use crate::audit::{Act, By};
 use crate::cipher::lines::LineReader;
 use crate::error::{LedgerError, at};
+use crate::journal;
 use crate::journal::record::{Kind, SealBody};
 use crate::journal::segment::Contents;
 use crate::ledger::Ledger;
@@ -79,6 +80,21 @@ impl Ledger {
         self.seal(seal_body(first, last, &sum))?;
         store.sync()?;
         std::fs::remove_file(path).map_err(at(path))
+    }
+
+    /// Seals what a restored backup has up to record `applied` and no journal has any more, as where it was put
+    /// into an empty directory: from then on the seal vouches for it. Does nothing where the journal
+    /// goes back far enough, or begins later than right behind the backup.
+    pub fn seal_backup(&self, applied: Seq) -> Result<(), LedgerError> {
+        let shared = self.shared();
+        let oldest = journal::segments(shared.dir.journal())?.first().map(|(first, _)| *first);
+        let sealed_to = seals_in_force(shared.store.as_ref())?.last().map_or(0, |seal| seal.last);
+        if oldest != Some(applied + 1) || sealed_to >= applied {
+            return Ok(());
+        }
+        let sum = shared.store.range_sum(sealed_to + 1, applied)?;
+        self.seal(seal_body(sealed_to + 1, applied, &sum))?;
+        Ok(shared.store.sync()?)
     }
 
     /// Drops all calls that occurred before the cut-off, which must be the start of a day of the

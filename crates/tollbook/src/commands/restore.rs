@@ -24,6 +24,8 @@ pub fn run(args: &RestoreArgs, config: &Config, out: &mut Out) -> Result<Exit, F
     let ledger = open::open_locked(config, lock, out)?;
     if args.from_journal {
         ledger.store().sync()?;
+    } else {
+        ledger.seal_backup(restored.applied)?;
     }
     let position = ledger.store().position()?;
     ledger.audit(&By::local(), Act::new("store.restore").told("from", restored.applied))?;

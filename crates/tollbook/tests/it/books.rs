@@ -145,6 +145,33 @@ fn a_backup_and_the_journal_restore_everything() {
 }
 
 #[test]
+fn a_backup_alone_makes_books_that_verify() {
+    let place = Place::with_examples();
+    place.run(&["backup", "copy.db"]).ok();
+    let report = place.json(&["usage", "--all", "--by", "model"]);
+    let other = |args: &[&str]| place.run(&[&["--data-dir", "other"][..], args].concat());
+    let restored = other(&["restore", "copy.db"]).ok();
+    assert!(
+        restored.err.contains("there is no journal") && !restored.err.contains("lost"),
+        "{}",
+        restored.err
+    );
+    let look = || {
+        let found = other(&["usage", "--all", "--by", "model", "--json"]).ok();
+        assert_eq!(found.json_lines()[0], report);
+        other(&["verify"]).ok();
+    };
+    look();
+    // Once more, into what is there now: the journal goes back to right behind the backup.
+    other(&["restore", "copy.db"]).ok();
+    look();
+    // A journal that went missing without a restore is still told of.
+    std::fs::remove_dir_all(place.path().join("tollbook-data/journal")).unwrap();
+    place.run(&["import", "jsonl", "-"]).ok();
+    place.run(&["verify"]).code(4);
+}
+
+#[test]
 fn damage_is_found_and_has_its_own_exit_code() {
     let place = Place::with_examples();
     let journal = place.path().join("tollbook-data/journal/00000000000000000001.jsonl");
