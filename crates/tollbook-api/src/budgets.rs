@@ -123,13 +123,13 @@ async fn create(
 ) -> Result<Response, Problem> {
     let (members, bytes) = object(&headers, body).await?;
     let asked = Asked::of(&headers, &caller, "POST /api/v1/budgets", &bytes)?;
-    let form = form(members, &shared.channels)?;
-    let zone = shared.zone();
+    let form = form(members)?;
+    let (zone, channels) = (shared.zone(), shared.channels.clone());
     let outcome = shared
         .write_once(asked, move |ledger| {
             let made = ledger.create_budget(&by, form, &zone).map_err(problem)?;
             let id = made.id.clone();
-            Ok((shown(ledger, &made), id))
+            Ok((shown(ledger, &made, &channels), id))
         })
         .await?;
     Ok((StatusCode::CREATED, shown_once(&shared, outcome)?).into_response())
@@ -137,13 +137,12 @@ async fn create(
 
 /// Every budget, also those of the configuration.
 async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<Budgets>, Problem> {
+    let channels = shared.channels.clone();
     let data = shared
-        .write(|ledger| {
-            let all = ledger.budgets();
-            Ok(all
-                .iter()
-                .map(|budget| BudgetView::of(budget, &ledger.standings(&budget.id)))
-                .collect::<Vec<_>>())
+        .write(move |ledger| {
+            let view =
+                |budget: &Arc<Defined>| BudgetView::of(budget, &ledger.standings(&budget.id), &channels);
+            Ok(ledger.budgets().iter().map(view).collect::<Vec<_>>())
         })
         .await?;
     Ok(Json(Budgets { data, has_more: false, next_cursor: None }))
@@ -153,8 +152,9 @@ async fn one(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let found =
-        shared.write(move |ledger| Ok(ledger.budget(&id).map(|budget| shown(ledger, &budget)))).await?;
+    let channels = shared.channels.clone();
+    let show = move |ledger: &Ledger| Ok(ledger.budget(&id).map(|found| shown(ledger, &found, &channels)));
+    let found = shared.write(show).await?;
     found.ok_or_else(unknown)
 }
 
@@ -181,12 +181,12 @@ async fn change(
                     value => drop(members.insert(name, value)),
                 }
             }
-            let form = BudgetForm { raises, ..form(members, &channels)? };
+            let form = BudgetForm { raises, ..form(members)? };
             // Between the two readings it must not have become another.
             let version = version.or(Some(known.version));
             let act = Act::new("budget.change");
             let changed = ledger.change_budget(&by, act, &id, version, &zone, |old| *old = form);
-            Ok(changed.map_err(problem)?.map(|budget| shown(ledger, &budget)))
+            Ok(changed.map_err(problem)?.map(|budget| shown(ledger, &budget, &channels)))
         })
         .await?;
     found.ok_or_else(unknown)
@@ -216,7 +216,7 @@ async fn raise(
     let (members, bytes) = object(&headers, body).await?;
     let asked = Asked::of(&headers, &caller, &format!("POST /api/v1/budgets/{id}/raise"), &bytes)?;
     let (raised, reason) = read_raise(&members, shared.clock.now())?;
-    let (zone, now) = (shared.zone(), shared.clock.now());
+    let (zone, now, channels) = (shared.zone(), shared.clock.now(), shared.channels.clone());
     let outcome = shared
         .write_once(asked, move |ledger| {
             let act = Act::new("budget.raise").told("by", raised.by.as_str());
@@ -226,7 +226,7 @@ async fn raise(
                 form.raises.push(raised);
             });
             let budget = changed.map_err(problem)?.ok_or_else(unknown)?;
-            Ok((shown(ledger, &budget), id))
+            Ok((shown(ledger, &budget, &channels), id))
         })
         .await?;
     shown_once(&shared, outcome)
@@ -238,7 +238,7 @@ fn shown_once(shared: &Shared, outcome: Outcome<Response>) -> Result<Response, P
         Outcome::Done(response) => Ok(response),
         Outcome::Before(id) => {
             let budget = shared.ledger.budget(&id).ok_or_else(unknown)?;
-            Ok(([idempotency::REPLAYED], shown(&shared.ledger, &budget)).into_response())
+            Ok(([idempotency::REPLAYED], shown(&shared.ledger, &budget, &shared.channels)).into_response())
         }
     }
 }
@@ -273,8 +273,8 @@ fn read_raise(members: &Map<String, Value>, now: Timestamp) -> Result<(RaiseForm
 }
 
 /// A budget, with the tag of its version.
-fn shown(ledger: &Ledger, budget: &Defined) -> Response {
-    let view = BudgetView::of(budget, &ledger.standings(&budget.id));
+fn shown(ledger: &Ledger, budget: &Defined, channels: &Channels) -> Response {
+    let view = BudgetView::of(budget, &ledger.standings(&budget.id), channels);
     let mut response = Json(view).into_response();
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", budget.version)) {
         response.headers_mut().insert(header::ETAG, tag);
@@ -310,14 +310,10 @@ pub(crate) async fn object(
 }
 
 /// The members of a budget, all of which are known and of their types.
-fn form(members: Map<String, Value>, channels: &Channels) -> Result<BudgetForm, Problem> {
+fn form(members: Map<String, Value>) -> Result<BudgetForm, Problem> {
     let mut faults = faults::<BudgetForm>(&members, BudgetForm::MEMBERS);
     if members.get("raises").is_some() {
         faults.push(fault("raises", Code::FieldInvalid, "are made at /raise"));
-    }
-    let named = members.get("notify").and_then(Value::as_array).into_iter().flatten();
-    if named.filter_map(Value::as_str).any(|name| channels.get(name).is_none()) {
-        faults.push(fault("notify", Code::FieldInvalid, "names a channel that does not exist"));
     }
     if !faults.is_empty() {
         return Err(of_faults(faults));

@@ -63,14 +63,19 @@ impl Client {
         }
         let problem = value.unwrap_or_default();
         let detail = problem["detail"].as_str();
-        let mut failure =
-            Failure::new(detail.map_or_else(|| format!("the server refused: {status}"), str::to_owned));
-        let faults = problem["errors"].as_array().into_iter().flatten();
+        let faults = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
         let words = |fault: &Value| {
             let member = fault["pointer"].as_str().unwrap_or_default().trim_start_matches('/').to_owned();
             format!("{member} {}", fault["detail"].as_str().unwrap_or_default())
         };
-        failure.errors.extend(faults.map(words));
+        // One fault is what the detail says, too.
+        let mut failure =
+            Failure::new(detail.map_or_else(|| format!("the server refused: {status}"), str::to_owned));
+        if let [one] = faults {
+            failure = Failure::new(words(one));
+        } else {
+            failure.errors.extend(faults.iter().map(words));
+        }
         Err(failure)
     }
 

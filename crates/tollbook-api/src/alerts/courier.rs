@@ -128,8 +128,8 @@ impl Courier {
             });
             let attempt = match channels.get(&channel) {
                 None => {
-                    let why = "there is no such channel any more".to_owned();
-                    Attempt::Refused { why, again: false, after: None }
+                    let why = "there is no such channel".to_owned();
+                    Attempt::Refused { why, again: true, after: None }
                 }
                 Some(known) => match sender.send(&known.channel, &message_of(&due.alert, tells), now).await {
                     Ok(()) => Attempt::Taken,

@@ -1,6 +1,7 @@
 //! The shape of a budget and of where it stands.
 
 use super::{RateView, schema};
+use crate::channels::Channels;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tollbook_budget::{BudgetForm, Limit, RateStanding, Standing, Subject};
@@ -83,6 +84,10 @@ pub struct BudgetView {
     pub created_at: Timestamp,
     /// What it will do.
     pub words: String,
+    /// Channels of `notify` that there are none of: they are told once there are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub missing_channels: Vec<String>,
     /// Where it stands: all its accounts together, or the only one.
     #[serde(flatten)]
     pub stands: StandingView,
@@ -145,7 +150,8 @@ pub enum Amounts {
 
 impl BudgetView {
     /// A budget, and where its accounts stand, most used first.
-    pub fn of(defined: &Defined, standings: &[Standing]) -> BudgetView {
+    pub fn of(defined: &Defined, standings: &[Standing], channels: &Channels) -> BudgetView {
+        let is_missing = |name: &&String| channels.get(name).is_none();
         let has_each = defined.budget.scope.each.is_some();
         let first = standings.first().cloned().unwrap_or_else(|| nothing(defined));
         let accounts = standings.iter().take(ACCOUNTS_MAX);
@@ -155,6 +161,7 @@ impl BudgetView {
             source: source(defined),
             created_at: defined.created_at,
             words: defined.budget.to_string(),
+            missing_channels: defined.form.notify.iter().filter(is_missing).cloned().collect(),
             stands: StandingView::of(&first, false),
             accounts: has_each.then(|| accounts.map(|standing| StandingView::of(standing, true)).collect()),
         }

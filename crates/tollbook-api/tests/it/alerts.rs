@@ -100,7 +100,6 @@ fn a_budget_tells_every_channel_once_by_webhook_slack_and_mail() {
     for path in ["/hook", "/slack"] {
         upstream.at_path(path, Script::body("text/plain", "ok"));
     }
-    assert_eq!(budget(&rig, &["ops"]).verdict(), "422 field_invalid", "there is no such channel");
     create(&rig, &hook("ops", &format!("{}/hook", upstream.url())));
     let slack = format!("{}/slack", upstream.url());
     create(&rig, &json!({"name": "chat", "kind": "slack", "url": slack, "allow_private": true}));

@@ -11,9 +11,11 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::filter::instant;
 use crate::out::Out;
+use crate::serve::configured_channels;
 use crate::wire::{BudgetView, LimitsView};
 use crate::{open, select};
 use serde_json::{Map, Value, json};
+use tollbook_api::Channels;
 use tollbook_budget::{BudgetForm, RaiseForm};
 use tollbook_ledger::budgets::{BudgetError, Defined};
 use tollbook_ledger::{Act, By, Ledger};
@@ -29,7 +31,7 @@ pub fn run(command: &BudgetCommand, config: &Config, out: &mut Out) -> Result<Ex
             show::one(&budget, out)?;
         }
         BudgetCommand::List(args) => {
-            let budgets = with(config, out, budgets)?;
+            let budgets = with(config, out, |holder| budgets(holder, config))?;
             show::list(&budgets, out)?;
             return Ok(checked(args.check, show::any_exceeded(&budgets)));
         }
@@ -43,7 +45,7 @@ pub fn run(command: &BudgetCommand, config: &Config, out: &mut Out) -> Result<Ex
             show::one(&budget, out)?;
         }
         BudgetCommand::Remove(args) => {
-            let id = with(config, out, |holder| remove(holder, &args.budget))?;
+            let id = with(config, out, |holder| remove(holder, &args.budget, config))?;
             if out.json {
                 out.json(&json!({"id": id, "removed": true}))?;
             }
@@ -73,7 +75,7 @@ pub(super) fn with<T>(
 
 /// Makes a budget, or changes the one with its name.
 fn set(holder: &Holder, form: BudgetForm, config: &Config) -> Result<Value, Failure> {
-    let known = find(holder, &form.name)?;
+    let known = find(holder, &form.name, config)?;
     match holder {
         Holder::Books(ledger) => {
             let zone = config.zone();
@@ -85,7 +87,8 @@ fn set(holder: &Holder, form: BudgetForm, config: &Config) -> Result<Value, Fail
                     })
                     .and_then(|changed| changed.ok_or(BudgetError::Stale)),
             };
-            shown(ledger, made.map_err(failure)?.as_ref())
+            let channels = Channels::load(ledger, &configured_channels(config)?)?;
+            shown(ledger, made.map_err(failure)?.as_ref(), &channels)
         }
         Holder::Server(client) => {
             let Value::Object(members) = serde_json::to_value(&form)? else { return Ok(Value::Null) };
@@ -109,9 +112,12 @@ fn set(holder: &Holder, form: BudgetForm, config: &Config) -> Result<Value, Fail
     }
 }
 
-fn budgets(holder: &Holder) -> Result<Vec<Value>, Failure> {
+fn budgets(holder: &Holder, config: &Config) -> Result<Vec<Value>, Failure> {
     match holder {
-        Holder::Books(ledger) => ledger.budgets().iter().map(|budget| shown(ledger, budget)).collect(),
+        Holder::Books(ledger) => {
+            let channels = Channels::load(ledger, &configured_channels(config)?)?;
+            ledger.budgets().iter().map(|budget| shown(ledger, budget, &channels)).collect()
+        }
         Holder::Server(client) => {
             let page = client.ask("GET", PATH, None)?;
             answer(page.map(|mut page| page["data"].take()))
@@ -159,7 +165,7 @@ fn raise(holder: &Holder, args: &BudgetRaiseArgs, config: &Config) -> Result<Val
     if until <= now {
         return Err(Failure::usage("--until must lie ahead"));
     }
-    let known = known(holder, &args.budget.budget)?;
+    let known = known(holder, &args.budget.budget, config)?;
     let (id, by) = (id(&known), words::raise(&args.by, &known)?);
     match holder {
         Holder::Books(ledger) => {
@@ -171,7 +177,7 @@ fn raise(holder: &Holder, args: &BudgetRaiseArgs, config: &Config) -> Result<Val
                 form.raises.push(raised);
             });
             let changed = changed.and_then(|changed| changed.ok_or(BudgetError::Stale)).map_err(failure)?;
-            shown(ledger, &changed)
+            shown(ledger, &changed, &Channels::load(ledger, &configured_channels(config)?)?)
         }
         Holder::Server(client) => {
             let body = json!({"by": by, "until": until, "reason": args.reason});
@@ -180,8 +186,8 @@ fn raise(holder: &Holder, args: &BudgetRaiseArgs, config: &Config) -> Result<Val
     }
 }
 
-fn remove(holder: &Holder, name: &str) -> Result<String, Failure> {
-    let id = id(&known(holder, name)?);
+fn remove(holder: &Holder, name: &str, config: &Config) -> Result<String, Failure> {
+    let id = id(&known(holder, name, config)?);
     match holder {
         Holder::Books(ledger) => drop(ledger.remove_budget(&By::local(), &id, None).map_err(failure)?),
         Holder::Server(client) => drop(client.ask("DELETE", &format!("{PATH}/{}", encoded(&id)), None)?),
@@ -190,15 +196,15 @@ fn remove(holder: &Holder, name: &str) -> Result<String, Failure> {
 }
 
 /// The budget with this name or id, which has to be there.
-fn known(holder: &Holder, name: &str) -> Result<Value, Failure> {
-    find(holder, name)?.ok_or_else(|| {
+fn known(holder: &Holder, name: &str, config: &Config) -> Result<Value, Failure> {
+    find(holder, name, config)?.ok_or_else(|| {
         Failure::new(format!("there is no budget {name:?}")).hint("`tollbook budget list` names them")
     })
 }
 
 /// The budget with this id, or else with this name.
-fn find(holder: &Holder, name: &str) -> Result<Option<Value>, Failure> {
-    let all = budgets(holder)?;
+fn find(holder: &Holder, name: &str, config: &Config) -> Result<Option<Value>, Failure> {
+    let all = budgets(holder, config)?;
     if let Some(found) = all.iter().find(|budget| budget["id"] == name) {
         return Ok(Some(found.clone()));
     }
@@ -215,8 +221,8 @@ fn id(budget: &Value) -> String {
     budget["id"].as_str().unwrap_or_default().to_owned()
 }
 
-fn shown(ledger: &Ledger, budget: &Defined) -> Result<Value, Failure> {
-    Ok(serde_json::to_value(BudgetView::of(budget, &ledger.standings(&budget.id)))?)
+fn shown(ledger: &Ledger, budget: &Defined, channels: &Channels) -> Result<Value, Failure> {
+    Ok(serde_json::to_value(BudgetView::of(budget, &ledger.standings(&budget.id), channels))?)
 }
 
 /// Why a budget was not taken.

@@ -27,6 +27,10 @@ pub fn one(budget: &Value, out: &mut Out) -> Result<(), Failure> {
     for line in fold(&format!("{now}{until}."), out.width()) {
         out.line(&line)?;
     }
+    let missing = budget["missing_channels"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    for name in missing {
+        out.note(&format!("there is no channel {:?} yet: it is told once there is", visible(name)));
+    }
     out.note(&format!("its name is {:?}, its id {}", visible(text("name")), text("id")));
     Ok(())
 }

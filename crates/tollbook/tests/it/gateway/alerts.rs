@@ -110,6 +110,24 @@ fn an_alert_that_was_going_out_when_the_server_was_killed_goes_out_once() {
 }
 
 #[test]
+fn a_channel_that_is_made_after_its_budget_is_told_all_the_same() {
+    let running = Running::start();
+    let upstream = Upstream::start().unwrap();
+    upstream.at_path("/hook", ok());
+    let set = ["budget", "set", "all", "1 calls/total", "--warn-only", "--warn", "100", "--notify", "ops"];
+    let made = running.place.run(&set).ok();
+    assert!(made.err.contains("there is no channel \"ops\" yet"), "{}", made.err);
+    let missing = || running.place.json(&["budget", "list"])["data"][0]["missing_channels"].clone();
+    assert_eq!(missing(), json!(["ops"]));
+    running.call(chat(false).bearer(&running.key));
+    let error = || running.place.json(&["alerts"])["data"][0]["deliveries"][0]["error"].clone();
+    wait(ARRIVES, || error() == json!("there is no such channel"));
+    hook(&running, &upstream);
+    wait(Duration::from_secs(30), || taken(&upstream, "/hook").len() == 1);
+    assert_eq!(missing(), Value::Null);
+}
+
+#[test]
 fn channels_of_the_configuration_have_their_secrets_from_elsewhere() {
     let upstream = Upstream::start().unwrap();
     upstream.at_path("/hook", ok());
