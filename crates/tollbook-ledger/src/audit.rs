@@ -40,8 +40,10 @@ pub enum ActorKind {
     Key,
     /// A person who signed in.
     Member,
-    /// Whoever may use the data directory: the command line, the server itself.
+    /// Whoever may use the data directory: the command line.
     Local,
+    /// Nobody at the time: what the server does by itself, as it is set up to or because an erasure asks for it.
+    Server,
 }
 
 /// Who acts.
@@ -76,6 +78,7 @@ impl Actor {
             ActorKind::Key => "key",
             ActorKind::Member => "member",
             ActorKind::Local => "local",
+            ActorKind::Server => "server",
         };
         kind == word || self.id.as_deref() == Some(word)
     }
@@ -98,6 +101,11 @@ impl By {
     /// Whoever may use the data directory itself.
     pub fn local() -> By {
         By { actor: Actor { kind: ActorKind::Local, id: None }, request_id: None, from: None }
+    }
+
+    /// The server, by itself.
+    pub fn server() -> By {
+        By { actor: Actor { kind: ActorKind::Server, id: None }, request_id: None, from: None }
     }
 }
 

@@ -76,6 +76,7 @@ impl Ledger {
         let mut notes = leftovers(&self.shared().dir);
         let keys = self.erase_keys(&self.shared().erasures())?;
         self.erase_members(&self.shared().erasures())?;
+        self.erase_alerts(&self.shared().erasures())?;
         notes.extend(self.erase_limits(&self.shared().erasures())?);
         // The segments that still name the person grow no older than they must.
         if let Err(error) = self.begin_segment() {

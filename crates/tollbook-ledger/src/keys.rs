@@ -187,7 +187,7 @@ impl Ledger {
             Eraser::new(erasure, &name).attribution(&mut key.binding);
             key.name.clone_from(&erasure.pseudonym);
             key.revoked_at = key.revoked_at.or(Some(now));
-            self.write_key(&By::local(), Act::new("key.erase"), &key)?;
+            self.write_key(&By::server(), Act::new("key.erase"), &key)?;
             count += 1;
         }
         Ok(count)

@@ -211,7 +211,7 @@ impl Ledger {
                 link: None,
                 ..(**known).clone()
             };
-            self.write_member(&By::local(), Act::new("member.erase"), &member)?;
+            self.write_member(&By::server(), Act::new("member.erase"), &member)?;
             self.people().sessions.forget(&known.id);
         }
         Ok(())

@@ -128,7 +128,7 @@ impl Ledger {
         let now = self.shared().clock.now();
         let anchor = self.clock_watch().anchor();
         match anchor.doubt(now, anchor.since.elapsed()) {
-            None => Ok((self.drop_old(&By::local(), retention, now)?, None)),
+            None => Ok((self.drop_old(&By::server(), retention, now)?, None)),
             doubt => Ok((Retained { segments: self.trim_journal()?, ..Retained::default() }, doubt)),
         }
     }

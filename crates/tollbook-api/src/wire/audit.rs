@@ -17,8 +17,8 @@ pub struct AuditView {
     /// When.
     #[schema(value_type = schema::Instant)]
     pub at: Timestamp,
-    /// Who: `key`, `member`, or `local` for the command line and the server itself.
-    #[schema(pattern = "^(key|member|local)$")]
+    /// Who: `key`, `member`, `local` for the command line, or `server` for what it does by itself.
+    #[schema(pattern = "^(key|member|local|server)$")]
     pub actor: String,
     /// The key's or member's id.
     pub actor_id: Option<String>,
@@ -45,6 +45,7 @@ impl AuditView {
             ActorKind::Key => "key",
             ActorKind::Member => "member",
             ActorKind::Local => "local",
+            ActorKind::Server => "server",
         };
         AuditView {
             id,

@@ -5,6 +5,7 @@
 //! restart or a second count, finds the alert there. It must never know how a message travels.
 
 mod delivery;
+mod erase;
 mod rules;
 mod thresholds;
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tollbook_budget::{Crossing, Limit, Remembered, Turn, Window};
 
 /// What the rules of budgets begin with.
-const RULE_START: &str = "budget:";
+pub(super) const RULE_START: &str = "budget:";
 /// From this share of a limit on an alert is critical, in percent.
 const CRITICAL_PERCENT: u32 = 100;
 
@@ -93,6 +93,12 @@ fn has_ended(alert: &Alert, crossing: &Crossing) -> bool {
     alert.until.is_some_and(|until| until <= crossing.at)
 }
 
+/// What is told of a threshold.
+pub(super) fn sentence(subject: &str, value: &str, limit: &str, unit: &str, percent: &str) -> String {
+    let unit = if unit == "usd" { "USD" } else { unit };
+    format!("Budget {subject}: {value} of {limit} {unit} used, {percent} % reached")
+}
+
 fn new_alert(defined: &Defined, crossing: &Crossing) -> NewAlert {
     let budget = &defined.budget;
     let Crossing { percent, instance, at, .. } = crossing;
@@ -113,10 +119,7 @@ fn new_alert(defined: &Defined, crossing: &Crossing) -> NewAlert {
     });
     let subject = format!("{}{}", budget.name, each.unwrap_or_default());
     let (value, limit) = (amount(crossing.spent), amount(crossing.limit));
-    let summary = format!(
-        "Budget {subject}: {value} of {limit} {} used, {percent} % reached",
-        if unit == "usd" { "USD" } else { unit }
-    );
+    let summary = sentence(&subject, &value, &limit, unit, &percent.to_string());
     let range = budget.window.range(*at, &budget.zone.1);
     NewAlert {
         key: AlertKey {

@@ -27,7 +27,7 @@ impl Ledger {
             let act = Act::new("budget.erase");
             let zone = known.budget.zone.clone();
             let written =
-                self.write_budget(&By::local(), act, known.id.clone(), form, &zone, known.created_at);
+                self.write_budget(&By::server(), act, known.id.clone(), form, &zone, known.created_at);
             written.map_err(failed)?;
         }
         for known in self.rate_limits() {
@@ -40,7 +40,7 @@ impl Ledger {
                 continue;
             }
             let act = Act::new("rate_limit.erase");
-            let written = self.write_rate_limit(&By::local(), act, known.id.clone(), form, known.created_at);
+            let written = self.write_rate_limit(&By::server(), act, known.id.clone(), form, known.created_at);
             written.map_err(failed)?;
         }
         Ok(notes)

@@ -214,6 +214,7 @@ impl Ledger {
         // What an earlier process, or a restore, left undone.
         let known = self.shared().erasures();
         if !known.is_empty() {
+            self.erase_alerts(&known)?;
             self.erase_limits(&known)?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use crate::rig::{Rig, event, sign};
 use tollbook_budget::rules::{Finding, RuleKind};
 use tollbook_budget::{BudgetForm, Turn};
 use tollbook_ledger::alerts::{Alert, AlertState, Attempt, Progress, recorded_alerts};
-use tollbook_ledger::{By, Ledger};
+use tollbook_ledger::{By, ErasureOrder, Ledger};
 use tollbook_store::Zone;
 use tollbook_types::Clock;
 
@@ -245,4 +245,44 @@ fn what_a_rule_has_found_is_told_once_and_known_after_a_restart() {
     // A rule that is switched off holds nothing any more.
     assert_eq!(known(&[UnpricedModel]), [both[1].clone()]);
     assert!(ledger.alerts().iter().all(|alert| alert.state == AlertState::Resolved));
+}
+
+#[test]
+fn an_erased_person_stands_in_no_alert_and_is_told_of_no_second_time() {
+    let rig = Rig::new();
+    let spend_as = |ledger: &Ledger, id: &str, user: &str| {
+        let mut event = event(id, 0, 60 * 5_000);
+        (event.occurred_at, event.attribution.user) = (rig.clock.now(), Some(user.to_owned()));
+        sign(&mut event);
+        ledger.submit(vec![event]).unwrap();
+    };
+    let names = |ledger: &Ledger| {
+        let recorded = recorded_alerts(ledger.store().as_ref()).unwrap();
+        ["Ann-Canary", "bob"].map(|name| {
+            let count = |texts: Vec<String>| texts.iter().filter(|text| text.contains(name)).count();
+            let known: Vec<String> = ledger.alerts().iter().map(|alert| format!("{alert:?}")).collect();
+            let stored: Vec<String> = recorded.iter().map(|alert| format!("{alert:?}")).collect();
+            assert_eq!(count(known.clone()), count(stored));
+            count(known)
+        })
+    };
+    {
+        let ledger = open(&rig);
+        create(&ledger, r#""each":"user","limit_usd":"1.00","window":"day","warn_at":[50]"#);
+        create(&ledger, r#""match":{"user":"Ann-Canary"},"limit_usd":"1.00","window":"day","warn_at":[50]"#);
+        spend_as(&ledger, "e1", "Ann-Canary");
+        spend_as(&ledger, "e2", "bob");
+        assert_eq!(ledger.alert_on_budgets().unwrap().len(), 3);
+        assert_eq!(names(&ledger), [1, 1], "the other budget's alert says no more than its name");
+        rig.clock.advance_seconds(1);
+        let order = ErasureOrder { user: "Ann-Canary".into(), project: None, reason: "asked to".into() };
+        let erased = ledger.erase(&By::local(), &order).unwrap();
+        assert_eq!(names(&ledger), [0, 1]);
+        let of = |alert: &Alert| alert.summary.contains(&erased.erasure.pseudonym);
+        assert_eq!(ledger.alerts().iter().filter(|alert| of(alert)).count(), 1);
+        assert_eq!(ledger.alert_on_budgets().unwrap(), []);
+    }
+    let ledger = open(&rig);
+    assert_eq!((names(&ledger), ledger.alert_on_budgets().unwrap()), ([0, 1], vec![]));
+    assert_eq!(ledger.alerts().len(), 3);
 }

@@ -1,0 +1,48 @@
+//! Taking a person out of alerts: those of a budget that counts a user, or each user for themselves, go on
+//! under the pseudonym that their calls have, so that nothing is told a second time.
+
+use super::thresholds::{RULE_START, sentence};
+use super::{Alert, AlertKey};
+use crate::error::LedgerError;
+use crate::ledger::Ledger;
+use tollbook_types::{Attribution, Dimension, Eraser, Erasures};
+
+impl Ledger {
+    /// Takes erased persons out of the alerts that name them. It comes before they are taken out of the
+    /// budgets, which tell whose the alerts are.
+    pub(crate) fn erase_alerts(&self, erasures: &Erasures) -> Result<(), LedgerError> {
+        let _changing = self.alert_state().changing();
+        for known in self.alerts() {
+            for user in self.users_of(&known) {
+                let who = Attribution { user: Some(user.clone()), ..Attribution::default() };
+                if let Some(erasure) = erasures.of(&who, known.at) {
+                    self.write_alert(without(&known, &Eraser::new(erasure, &user)))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whom an alert may be of: the value that it is for, and the user that its budget is of.
+    fn users_of(&self, alert: &Alert) -> Vec<String> {
+        let Some(id) = alert.key.rule.strip_prefix(RULE_START) else { return Vec::new() };
+        let budget = self.budget(id);
+        // Of a budget that has gone it is not known what its values are.
+        let counts_users =
+            budget.as_ref().is_none_or(|budget| budget.budget.scope.each == Some(Dimension::User));
+        let value = alert.key.value.clone().filter(|_| counts_users);
+        value.into_iter().chain(budget.and_then(|budget| budget.form.matches.get("user").cloned())).collect()
+    }
+}
+
+fn without(alert: &Alert, eraser: &Eraser<'_>) -> Alert {
+    let subject = eraser.text(&alert.subject);
+    let AlertKey { rule, value, threshold, period } = &alert.key;
+    let value = value.as_deref().map(|value| eraser.text(value));
+    Alert {
+        key: AlertKey { rule: rule.clone(), value, threshold: threshold.clone(), period: *period },
+        summary: sentence(&subject, &alert.value, &alert.limit, &alert.unit, threshold),
+        subject,
+        ..alert.clone()
+    }
+}
