@@ -20,6 +20,16 @@ pub const UNKNOWN_MEMBERS_MAX: usize = 64;
 pub const RAW_USAGE_BYTES_MAX: usize = 16 * 1024;
 /// One JSON value that a push parser holds while it reads an answer.
 pub const CAPTURE_BYTES_MAX: usize = 256 * 1024;
+/// The words of a prompt, or of an answer, that are kept where capture is on.
+pub const CAPTURED_BYTES_MAX: usize = 32 * 1024;
+/// Beyond them so much is read, so that no half of a secret stands at the end.
+pub const CAPTURED_MARGIN_BYTES: usize = 1024;
+/// Words that wait to be redacted and written; what finds no room is not kept.
+pub const CAPTURED_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
+/// Patterns of one's own that are taken out of captured words.
+pub const REDACT_PATTERNS_MAX: usize = 64;
+/// One of them.
+pub const REDACT_PATTERN_BYTES_MAX: usize = 512;
 /// One AWS event-stream frame.
 pub const AWS_FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// An event's id, in bytes.

@@ -10,6 +10,7 @@ use crate::gate::{Gate, NAME_BYTES_MAX};
 use crate::json_push::{Doc, Walker};
 use crate::reading::{self, End, Reading};
 use crate::request::Request;
+use crate::script::Script;
 use crate::sse::{self, Lines, Part};
 use crate::tally::{Tally, clipped};
 use crate::tree::ANSWERS;
@@ -51,6 +52,8 @@ pub(crate) struct Kept {
     max: usize,
     /// Tokens are estimated from bytes alone.
     pub by_bytes: bool,
+    /// The words, where somebody keeps them.
+    script: Option<Script>,
 }
 
 /// So many times as much is made room for when texts have filled theirs.
@@ -58,10 +61,13 @@ const GROWTH: usize = 7;
 
 impl Kept {
     fn new(on: bool) -> Kept {
-        Kept { bytes: Vec::new(), total: 0, on, max: CAPTURE_BYTES_MAX, by_bytes: false }
+        Kept { bytes: Vec::new(), total: 0, on, max: CAPTURE_BYTES_MAX, by_bytes: false, script: None }
     }
 
     fn add(&mut self, bytes: &[u8]) {
+        if let Some(script) = &mut self.script {
+            script.add(bytes);
+        }
         if self.on {
             self.total += bytes.len() as u64;
             let room = self.max.saturating_sub(self.bytes.len());
@@ -75,13 +81,16 @@ impl Kept {
     }
 
     fn end_event(&mut self) {
+        if let Some(script) = &mut self.script {
+            script.end_event();
+        }
         if self.on && self.bytes.len() < self.max {
             self.bytes.push(b'\n');
         }
     }
 
     fn stop(&mut self) {
-        *self = Kept { by_bytes: self.by_bytes, ..Kept::new(false) };
+        *self = Kept { by_bytes: self.by_bytes, script: self.script.take(), ..Kept::new(false) };
     }
 }
 
@@ -154,6 +163,16 @@ impl Reader {
     pub fn sample_text(mut self, bytes_max: usize) -> Reader {
         self.parser.kept.max = bytes_max.min(CAPTURE_BYTES_MAX);
         self.parser.kept.by_bytes = true;
+        self
+    }
+
+    /// Keeps the words of an answer that is no failure, at most so many bytes, for
+    /// [`Reading::words`]. Of an answer that is not read event by event, what stands beyond 256 KiB is
+    /// not seen.
+    pub fn keep_words(mut self, bytes_max: usize) -> Reader {
+        if self.status < 400 {
+            self.parser.kept.script = Some(Script::new(self.parser.request.api, bytes_max));
+        }
         self
     }
 
@@ -259,7 +278,10 @@ impl Reader {
             parser.tally.error_text = (!text.is_empty()).then(|| clipped(&text, ERROR_BYTES_MAX));
         }
         let Parser { request, tally, kept, .. } = parser;
-        reading::conclude(tally, request, self.status, end, self.framing, kept)
+        let script = kept.script.take();
+        let mut reading = reading::conclude(tally, request, self.status, end, self.framing, kept);
+        reading.words = script.map(|script| script.finish(self.framing));
+        reading
     }
 }
 

@@ -7,6 +7,7 @@ use crate::disjoint::{Reported, disjoint, reported};
 use crate::estimate::{estimate_by_bytes, estimate_tokens};
 use crate::reader::{Framing, Kept, text_mark};
 use crate::request::{Request, bounded, lower};
+use crate::script::Words;
 use crate::shape::Figures;
 use crate::tally::Tally;
 use crate::{bedrock, text};
@@ -54,6 +55,8 @@ pub struct Reading {
     pub estimator: Option<String>,
     /// Events or documents that were seen.
     pub events_seen: u64,
+    /// The words of the answer, where somebody keeps them.
+    pub words: Option<Words>,
 }
 
 /// Draws the conclusion.
@@ -82,6 +85,7 @@ pub(crate) fn conclude(
         error: tally.error.take(),
         estimator: None,
         events_seen: tally.events,
+        words: None,
     };
     if status >= 400 {
         reading.error = reading.error.or_else(|| tally.error_text.take()).or(Some(format!("HTTP {status}")));

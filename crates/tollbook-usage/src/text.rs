@@ -1,4 +1,4 @@
-//! The texts inside of requests and answers, for estimates only.
+//! The texts inside of requests and answers: for estimates, and for whoever keeps them.
 //!
 //! Works on bounded copies, cut or not: strings under known names are collected in order. It must
 //! never know how text becomes tokens.
@@ -43,14 +43,28 @@ const TEXT_NAMES: &[&str] = &[
 const OTHER_NAMES: &[&str] =
     &["data", "url", "image_url", "b64_json", "signature", "file_data", "encrypted_content"];
 
+/// Names whose strings are no text, though they may stand inside of one.
+const REQUEST_NEVER: &[&str] = &["role", "type", "id", "model"];
+const ANSWER_NEVER: &[&str] = &["role", "type", "id", "model", "name", "object"];
+
 /// The texts of a request body.
 pub(crate) fn of_request(body: &[u8]) -> String {
-    collect(body, &["role", "type", "id", "model"])
+    collect(body, REQUEST_NEVER, "")
+}
+
+/// The texts of a request body, or of its beginning, one a line.
+pub fn words_of_request(body: &[u8]) -> String {
+    collect(body, REQUEST_NEVER, "\n")
 }
 
 /// The texts of an answer, or of a stretch of events.
 pub(crate) fn of_answer(bytes: &[u8]) -> String {
-    collect(bytes, &["role", "type", "id", "model", "name", "object"])
+    collect(bytes, ANSWER_NEVER, "")
+}
+
+/// The texts of a whole answer, one a line.
+pub(crate) fn of_whole_answer(bytes: &[u8]) -> String {
+    collect(bytes, ANSWER_NEVER, "\n")
 }
 
 /// A top-level string member of an object.
@@ -61,7 +75,7 @@ pub(crate) fn member(body: &[u8], name: &str) -> Option<String> {
 
 /// Walks over the bytes as a flat sequence of strings: a string followed by a colon is a name,
 /// any other is a value of the name that governs it. Nothing here can fail on damaged text.
-fn collect(bytes: &[u8], never: &[&str]) -> String {
+fn collect(bytes: &[u8], never: &[&str], between: &str) -> String {
     let mut out = String::new();
     // The name that governs values at each open bracket.
     let mut governing: Vec<bool> = Vec::new();
@@ -89,6 +103,9 @@ fn collect(bytes: &[u8], never: &[&str]) -> String {
                     current =
                         !is(OTHER_NAMES) && !is(never) && (is(TEXT_NAMES) || (inherited && is_free(&name)));
                 } else if current {
+                    if !out.is_empty() {
+                        out.push_str(between);
+                    }
                     out.push_str(&unescaped(inner));
                 }
             }
