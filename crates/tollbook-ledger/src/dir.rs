@@ -5,6 +5,7 @@
 //!   lock            held by the one writing process, with its pid
 //!   journal/        00000000000000000001.jsonl …, spare
 //!   store.db        the store
+//!   captures.db     words of prompts and answers, only where capture was switched on
 //!   erasures.jsonl  persons who were erased; never purged
 //!   encryption.json where the rest is encrypted: its key, wrapped under a secret that is not here
 //! ```
@@ -148,6 +149,11 @@ impl DataDir {
     /// The store's file.
     pub fn store(&self) -> PathBuf {
         self.path.join("store.db")
+    }
+
+    /// The file of captured words.
+    pub fn captures(&self) -> PathBuf {
+        self.path.join("captures.db")
     }
 
     /// The file of the persons who were erased.

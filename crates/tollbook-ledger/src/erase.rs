@@ -66,6 +66,8 @@ impl Ledger {
         check(order)?;
         self.flush()?;
         let erasure = Arc::new(self.erasure(order)?);
+        // Calls that a correction put on the person's account are found only now.
+        self.forget_captured_calls(order, erasure.before)?;
         self.audit(by, Act::new("person.erase").on("person", erasure.pseudonym.as_str()))?;
         let mut drafts = Drafts::default();
         drafts.json(Kind::Erase, &*erasure, RecordBody::Erase(erasure.clone()), Vec::new())?;
@@ -73,6 +75,7 @@ impl Ledger {
         if !matches!(outcomes[..], [Outcome::Applied { .. }]) {
             return Err(LedgerError::Invalid("the erasure was not applied; order it again".to_owned()));
         }
+        self.forget_captures()?;
         let mut notes = leftovers(&self.shared().dir);
         let keys = self.erase_keys(&self.shared().erasures())?;
         self.erase_members(&self.shared().erasures())?;

@@ -2,6 +2,7 @@
 
 use crate::alerts::Alerts;
 use crate::append::{Drafts, ticket, wait};
+use crate::captures::Kept;
 use crate::dir::{DataDir, DirLock};
 use crate::durable::{self, Durable};
 use crate::erase;
@@ -81,6 +82,7 @@ pub struct Ledger {
     people: People,
     alerts: Alerts,
     clock_watch: Watch,
+    captures: Kept,
     writer: Option<JoinHandle<()>>,
     /// Calls that were open when it was opened.
     interrupted: u64,
@@ -150,8 +152,19 @@ impl Ledger {
         let clock_watch = Watch::start(shared.clock.now(), newest);
         let (book, writer) = (RwLock::new(book), Some(writer));
         let interrupted = 0;
-        let mut ledger =
-            Ledger { shared, book, keys, people, alerts, clock_watch, writer, interrupted, _lock: lock };
+        let captures = Kept::default();
+        let mut ledger = Ledger {
+            shared,
+            book,
+            keys,
+            people,
+            alerts,
+            clock_watch,
+            captures,
+            writer,
+            interrupted,
+            _lock: lock,
+        };
         ledger.finish_erasures()?;
         ledger.interrupted = ledger.end_open_calls()?;
         report.interrupted = ledger.interrupted;
@@ -188,6 +201,10 @@ impl Ledger {
 
     pub(crate) fn clock_watch(&self) -> &Watch {
         &self.clock_watch
+    }
+
+    pub(crate) fn kept_captures(&self) -> &Kept {
+        &self.captures
     }
 
     pub(crate) fn interrupted(&self) -> u64 {

@@ -10,6 +10,7 @@ pub mod alerts;
 mod append;
 mod audit;
 pub mod budgets;
+mod captures;
 mod check;
 mod cipher;
 mod correct;

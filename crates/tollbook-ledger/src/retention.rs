@@ -27,6 +27,8 @@ pub struct Retention {
     pub entries_days: Option<u32>,
     /// Days that raw usage and metadata are kept with them, today included.
     pub raw_days: Option<u32>,
+    /// Days that captured words are kept, today included; never longer than their calls.
+    pub capture_days: Option<u32>,
     /// The zone of the days: the store's.
     pub zone: Zone,
 }
@@ -38,6 +40,8 @@ pub struct Retained {
     pub purged: Option<Purged>,
     /// Raw usage and metadata, if they are not kept as long as their calls.
     pub stripped: Option<Stripped>,
+    /// Captured words of so many calls.
+    pub captures: u64,
     /// Journal segments past their age.
     pub segments: u64,
 }
@@ -142,7 +146,8 @@ impl Ledger {
                 .transpose()
         };
         let (entries, raw) = (first(retention.entries_days)?, first(retention.raw_days)?);
-        let told = [("entries_before", entries), ("raw_before", raw)];
+        let captured = first(retention.capture_days)?.max(entries).filter(|_| self.captures().is_some());
+        let told = [("entries_before", entries), ("raw_before", raw), ("captures_before", captured)];
         let told = told.into_iter().filter_map(|(name, before)| Some((name, before?)));
         let act = Act::new("retention.apply");
         let act = told.fold(act, |act, (name, before)| act.told(name, before.to_string()));
@@ -151,8 +156,9 @@ impl Ledger {
         }
         let purged = entries.map(|cutoff| self.drop_before(cutoff)).transpose()?;
         let stripped = raw.map(|before| self.strip(before)).transpose()?;
+        let captures = captured.map(|before| self.drop_captures(before)).transpose()?.unwrap_or(0);
         self.scrub()?;
-        Ok(Retained { purged, stripped, segments: self.trim_journal()? })
+        Ok(Retained { purged, stripped, captures, segments: self.trim_journal()? })
     }
 
     /// Drops raw usage and metadata of what occurred before an instant.

@@ -12,6 +12,7 @@ pub const CAN_ENCRYPT: bool = cfg!(feature = "sqlcipher");
 mod amount;
 mod audit;
 mod calls;
+mod captures;
 mod connection;
 mod copy;
 mod encode;
@@ -43,6 +44,7 @@ mod upkeep;
 mod usage;
 mod writer;
 
+pub use captures::SqliteCaptures;
 pub use connection::FileKey;
 pub use copy::{convert, is_plain};
 pub use store::{Bounds, Options, SqliteStore};

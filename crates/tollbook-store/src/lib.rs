@@ -7,6 +7,7 @@
 
 mod batch;
 mod bucket;
+mod capture;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod erase;
@@ -22,6 +23,7 @@ mod stored;
 
 pub use batch::{Batch, Control, Gap, Join, Op, Seal};
 pub use bucket::{bucket_end, bucket_start};
+pub use capture::Captures;
 pub use erase::{erased_call, same_figures, stripped_call};
 pub use error::StoreError;
 pub use identity::{IdentityRef, ResponseRef};

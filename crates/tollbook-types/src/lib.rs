@@ -7,6 +7,7 @@
 
 mod attribution;
 mod calendar;
+mod capture;
 mod card;
 mod digest;
 mod dimension;
@@ -27,6 +28,7 @@ mod usage;
 
 pub use attribution::Attribution;
 pub use calendar::{Period, Zone, first_of_days};
+pub use capture::{Capture, Captured};
 pub use card::{CardId, CardRate, CostLine, RateCard, RateStep};
 pub use digest::Digest;
 pub use dimension::Dimension;

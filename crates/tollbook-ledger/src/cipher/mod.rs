@@ -39,6 +39,11 @@ impl DataKey {
         self.derived("store")
     }
 
+    /// The key of the file of captured words.
+    pub fn for_captures(&self) -> Result<[u8; KEY_BYTES], LedgerError> {
+        self.derived("captures")
+    }
+
     /// The key of a file of lines, which its name belongs to: lines moved to another file do not open.
     fn for_file(&self, name: &str) -> Result<Cipher, LedgerError> {
         Cipher::new(&self.derived(&format!("file {name}"))?)

@@ -4,6 +4,7 @@
 mod alerts;
 mod books;
 mod budgets;
+mod captures;
 mod corrections;
 mod demo;
 mod disk;

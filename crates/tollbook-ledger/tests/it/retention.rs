@@ -16,7 +16,7 @@ fn told(id: &str, occurred: &str) -> Event {
 }
 
 fn keeping(entries_days: Option<u32>, raw_days: Option<u32>) -> Retention {
-    Retention { entries_days, raw_days, zone: Zone::UTC }
+    Retention { entries_days, raw_days, capture_days: None, zone: Zone::UTC }
 }
 
 /// Ids that are left, with a star where raw usage and metadata are left too.
