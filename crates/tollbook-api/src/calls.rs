@@ -1,6 +1,7 @@
 //! `GET /api/v1/calls`, one call, and why it costs what it costs.
 
 use crate::access::{Caller, READERS, Scope};
+use crate::captured::{captured_of, may_read};
 use crate::code::{self, Code};
 use crate::doc::{self, Content, Doc, Tag};
 use crate::etag;
@@ -121,8 +122,17 @@ pub async fn one(
     uri: Uri,
 ) -> Result<Json<CallView>, Problem> {
     let wanted = Wanted::of(id, &uri, caller.scope())?;
-    let found = shared.read(move |store| wanted.find(store)).await??;
-    Ok(Json(CallView::of(&found)))
+    let ledger = may_read(&caller).then(|| shared.ledger.clone());
+    let view = shared.read(move |store| {
+        let found = match wanted.find(store)? {
+            Ok(found) => found,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let place = ledger.as_ref().and_then(|ledger| ledger.captures());
+        let captured = place.map(|place| captured_of(&**place, &found)).transpose()?.flatten();
+        Ok(Ok(CallView { captured, ..CallView::of(&found) }))
+    });
+    Ok(Json(view.await??))
 }
 
 /// Why it costs what it costs.

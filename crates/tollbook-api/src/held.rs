@@ -1,7 +1,8 @@
 //! Everything that is held on a person, line by line. Some calls are in memory at a time, never all.
 
+use crate::captured::captured_of;
 use crate::wire::{CallView, HeldView, KeyView, OpenCallView};
-use tollbook_store::{CallsOrder, CallsQuery, Dimension, Filter, Store, StoreError};
+use tollbook_store::{CallsOrder, CallsQuery, Captures, Dimension, Filter, Store, StoreError};
 use tollbook_types::{Erasure, Key, TimeRange, Timestamp};
 
 /// Calls that are read at once.
@@ -20,6 +21,7 @@ pub struct Person {
 /// everything was told.
 pub fn held_on<E: From<StoreError>>(
     store: &dyn Store,
+    captures: Option<&dyn Captures>,
     person: &Person,
     now: Timestamp,
     mut each: impl FnMut(&HeldView) -> Result<(), E>,
@@ -48,6 +50,9 @@ pub fn held_on<E: From<StoreError>>(
         let page = store.calls(&query)?;
         for call in &page.calls {
             each(&HeldView::Call(Box::new(CallView::of(call))))?;
+            if let Some(captured) = captures.map(|place| captured_of(place, call)).transpose()?.flatten() {
+                each(&HeldView::Captured(captured))?;
+            }
             calls += 1;
         }
         if page.next.is_none() {

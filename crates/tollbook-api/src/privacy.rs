@@ -47,7 +47,7 @@ pub fn routes() -> Vec<Route> {
         .refuses(code::WRITE);
     let telling = Doc::new(TAG, "Export what is held on a person")
         .about(
-            "Lines of JSON: who, erasures, keys without their texts, calls with their corrections, an end.",
+            "Lines of JSON: who, erasures, keys without their texts, calls with their corrections and captured words, an end.",
         )
         .path("user", "The person, as `user` of their calls.")
         .gives(200, "Everything, one thing a line.", [Content::any(stream::JSON_LINES)])
@@ -100,9 +100,10 @@ pub async fn export(
     }
     let person = Person { user, project: scope.project };
     let turn = shared.stream_turn().await?;
-    let (store, now) = (shared.ledger.store().clone(), shared.clock.now());
+    let (ledger, now) = (shared.ledger.clone(), shared.clock.now());
     Ok(stream::answer(turn, stream::JSON_LINES, move |sink| {
-        held_on(store.as_ref(), &person, now, |line| sink.line(line))
+        let captures = ledger.captures().map(|place| &**place);
+        held_on(ledger.store().as_ref(), captures, &person, now, |line| sink.line(line))
     }))
 }
 

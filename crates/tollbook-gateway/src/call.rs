@@ -2,6 +2,7 @@
 //! ends it, and one that is dropped ends as cut.
 
 use crate::admission::Admitted;
+use crate::capture::{self, Draft, Prompt};
 use crate::core::{Phase, Plane};
 use crate::decode::Decoder;
 use crate::flights::{Entered, Flight};
@@ -55,6 +56,8 @@ pub(crate) struct Plan {
     pub provider: String,
     /// It asks about work that was started before.
     pub is_poll: bool,
+    /// What was asked, where the words of the call are kept.
+    pub prompt: Option<Prompt>,
 }
 
 impl Plan {
@@ -178,7 +181,10 @@ impl Call {
             Vec::new()
         };
         let head = ResponseHead { status, content_type, headers: &told_there };
-        let reader = Reader::new(&told.plan.request, &head).sample_text(SAMPLE_BYTES);
+        let mut reader = Reader::new(&told.plan.request, &head).sample_text(SAMPLE_BYTES);
+        if told.plan.prompt.is_some() {
+            reader = reader.keep_words(capture::READ_BYTES_MAX);
+        }
         let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?"));
         let (decoder, blind) = match encoding.filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
             None => (None, None),
@@ -230,7 +236,12 @@ impl Call {
         if !told.plan.is_poll {
             core.admission.ended(&id.to_string());
         }
-        let outcome = record(&self.plane, told.event(&ending)?);
+        let (event, draft) = told.event(&ending)?;
+        let outcome = record(&self.plane, event);
+        // Words without a call would be nobody's.
+        if let (Some(recorder), Some(draft), Some(_)) = (&core.capture, draft, &outcome) {
+            recorder.take(draft);
+        }
         // What a strict budget counts stays held: its open record says that it went out.
         if outcome.is_none() && !must_be_recorded {
             core.admission.release(&id.to_string());
@@ -277,27 +288,29 @@ impl Drop for Call {
 }
 
 impl Told {
-    /// The event, or nothing where there is nothing to tell.
-    fn event(self: Box<Told>, ending: &Ending) -> Option<Event> {
-        let Told { plan, is_sent, http_status, is_stream, first_at, metering, entered } = *self;
+    /// The event, and the words where they are kept; or nothing where there is nothing to tell.
+    fn event(self: Box<Told>, ending: &Ending) -> Option<(Event, Option<Draft>)> {
+        let Told { mut plan, is_sent, http_status, is_stream, first_at, metering, entered } = *self;
         drop(entered);
         let end = match ending {
             Ending::Complete | Ending::ClientGone(End::Complete) => End::Complete,
             _ => End::Cut,
         };
         let mut blind = None;
-        let reading: Option<Reading> = metering.map(|metering| {
+        let mut reading: Option<Reading> = metering.map(|metering| {
             let (reading, why) = metering.finish(end);
             blind = why;
             reading
         });
+        let (prompt, answer) =
+            (plan.prompt.take(), reading.as_mut().and_then(|reading| reading.words.take()));
         let mut event = match (reading, http_status) {
             (Some(reading), Some(status)) => reading.into_event(&plan.request, status),
             _ => plan.request.blank_event(),
         };
         event.provider.clone_from(&plan.provider);
         if plan.is_poll {
-            return poll(event, &plan);
+            return Some((poll(event, &plan)?, None));
         }
         if !is_sent {
             event.free = Some(FreeReason::NeverSent);
@@ -315,11 +328,15 @@ impl Told {
         event.latency_ms = millis(plan.started.elapsed());
         event.time_to_first_token_ms =
             first_at.filter(|_| is_stream).and_then(|first| millis(first.duration_since(plan.started)));
+        let draft = prompt.map(|prompt| {
+            let Attribution { user, project, .. } = Attribution::clone(&plan.attribution);
+            Draft { id: plan.id.to_string(), at: plan.at, user, project, prompt, answer }
+        });
         event.attribution = Arc::unwrap_or_clone(plan.attribution);
         event.worst_case = plan.admitted.worst_case.filter(|_| event.evidence == Evidence::Unknown);
         // Nobody else can send this id: it tells the content apart as well.
         event.content = Digest(plan.id.into_bytes());
-        Some(event)
+        Some((event, draft))
     }
 }
 

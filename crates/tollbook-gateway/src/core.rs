@@ -2,6 +2,7 @@
 
 use crate::admission::Admission;
 use crate::cache::Cache;
+use crate::capture::Recorder;
 use crate::control::Control;
 use crate::counters::Counters;
 use crate::flights::Flights;
@@ -70,6 +71,7 @@ pub(crate) struct Core {
     /// An answer ends only when its record is fsynced.
     pub is_strict: bool,
     pub cache: Option<Cache>,
+    pub capture: Option<Recorder>,
     pub ledger: Arc<Ledger>,
     pub admission: Arc<dyn Admission>,
     pub control: Arc<dyn Control>,
@@ -87,15 +89,17 @@ pub(crate) struct Parts {
     pub admission: Arc<dyn Admission>,
     pub control: Arc<dyn Control>,
     pub clock: Arc<dyn Clock>,
+    pub counters: Arc<Counters>,
+    pub capture: Option<Recorder>,
 }
 
 impl Core {
     pub fn new(routes: Vec<Route>, options: &Options, parts: Parts) -> Core {
-        let names = || routes.iter().map(|route| route.upstream.name.as_str());
-        let Parts { ledger, admission, control, clock } = parts;
+        let names = routes.iter().map(|route| route.upstream.name.as_str());
+        let Parts { ledger, admission, control, clock, counters, capture } = parts;
         Core {
-            by_name: names().enumerate().map(|(place, name)| (name.to_owned(), place)).collect(),
-            counters: Arc::new(Counters::new(names())),
+            by_name: names.enumerate().map(|(place, name)| (name.to_owned(), place)).collect(),
+            counters,
             flights: Arc::default(),
             held_bytes: Room::new(options.limits.bodies_bytes),
             drains: Room::new(options.limits.drains),
@@ -106,6 +110,7 @@ impl Core {
             compat: options.compat,
             is_strict: options.durability_strict,
             cache: options.cache.map(|cache| Cache::new(cache.bytes as u64)),
+            capture,
             ledger,
             admission,
             control,

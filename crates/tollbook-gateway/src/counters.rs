@@ -1,6 +1,8 @@
 //! What a gateway counts, for whoever watches it. Token counts and money are the ledger's.
 
+use crate::capture::CaptureCounts;
 use crate::refusal::Reason;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -119,6 +121,8 @@ pub struct Counters {
     pub panics: Count,
     /// How long requests were kept by the gateway itself.
     pub overhead: Overhead,
+    /// What became of captured words.
+    pub captures: Arc<CaptureCounts>,
 }
 
 impl Counters {

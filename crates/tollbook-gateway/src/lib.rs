@@ -18,6 +18,7 @@ pub mod ask;
 pub mod attribution;
 pub mod cache;
 mod call;
+pub mod capture;
 mod control;
 mod core;
 mod cost;

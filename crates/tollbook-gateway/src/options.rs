@@ -1,5 +1,6 @@
 //! How a gateway is run: where it listens, what it allows, how long it waits.
 
+use crate::capture::CaptureOptions;
 use crate::upstream::Upstream;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub struct Options {
     pub durability_strict: bool,
     /// The response cache, if there is one.
     pub cache: Option<CacheOptions>,
+    /// What is kept of the words of calls; nothing unless somebody wants it.
+    pub capture: Option<CaptureOptions>,
     /// Certificate and key, to be served over TLS.
     pub tls: Option<TlsFiles>,
     /// The status of a refusal because a budget is spent: 402 or 429.

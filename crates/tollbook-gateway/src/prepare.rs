@@ -115,6 +115,8 @@ impl Way<'_> {
         } else {
             facts
         };
+        let recorder = self.plane.core.capture.as_ref().filter(|_| starts);
+        let prompt = recorder.and_then(|keeps| keeps.prompt(&upstream.name, &attribution, &seen.text));
         let plan = Plan {
             id: self.id,
             at: self.at,
@@ -125,6 +127,7 @@ impl Way<'_> {
             admitted: admitted.clone(),
             provider: upstream.provider.clone(),
             is_poll,
+            prompt,
         };
         let back = Back { admitted, hides_usage, includes_cost: head.includes_cost, cache_key };
         let going = self

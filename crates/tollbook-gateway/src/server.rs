@@ -1,6 +1,7 @@
 //! The server: its threads, its start and its end.
 
 use crate::admission::Admission;
+use crate::capture::Recorder;
 use crate::control::Control;
 use crate::core::{Core, Parts, Phase, Plane, Room, Route};
 use crate::counters::Counters;
@@ -87,7 +88,11 @@ impl Server {
         let address = listeners.first().map_or(Ok(options.listen), |first| first.local_addr()).map_err(at)?;
         let (limits, timeouts) = (options.limits, options.timeouts);
         let guests = Arc::new(Guests::new(limits.connections, limits.connections_per_address));
-        let core = Arc::new(Core::new(routes, &options, Parts { ledger, admission, control, clock }));
+        let counters = Arc::new(Counters::new(routes.iter().map(|route| route.upstream.name.as_str())));
+        let recorder = |set| Recorder::start(set, ledger.clone(), counters.captures.clone());
+        let capture = options.capture.take().map(recorder).transpose().map_err(StartError::Thread)?;
+        let parts = Parts { ledger, admission, control, clock, counters, capture };
+        let core = Arc::new(Core::new(routes, &options, parts));
         let (phase, _) = watch::channel(Phase::Serving);
         let server = Server { core, address, phase, threads: Mutex::default() };
         for (number, listener) in listeners.into_iter().enumerate() {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tollbook_ledger::budgets::BudgetError;
 use tollbook_ledger::{DataDir, DirLock, Ledger, LedgerError, journal};
-use tollbook_sqlite::{Bounds, FileKey, Options, SqliteStore};
+use tollbook_sqlite::{Bounds, FileKey, Options, SqliteCaptures, SqliteStore};
 use tollbook_store::{EventStore, Position, Store, StoreError};
 use tollbook_types::{CardId, RateCard, limits};
 
@@ -114,12 +114,16 @@ pub fn open_locked(config: &Config, lock: DirLock, out: &mut Out) -> Result<Ledg
         return Err(missing_store(&dir)?);
     }
     let store = open_store(config, &dir, None)?;
+    let captures = open_captures(config, &dir)?;
     let book = prices::book(config)?;
     let options = tollbook_ledger::Options {
         durability: config.durability.value,
         segment_bytes: config.segment_bytes.value,
     };
     let (ledger, report) = Ledger::open(lock, dir, Arc::new(store), book, Arc::new(SystemClock), options)?;
+    if let Some(captures) = captures {
+        ledger.keep_captures(Arc::new(captures))?;
+    }
     if report.replayed > 0 {
         out.note(&format!("applied {} journal records that the store lacked", report.replayed));
     }
@@ -133,6 +137,26 @@ pub fn open_locked(config: &Config, lock: DirLock, out: &mut Out) -> Result<Ledg
         out.note(note);
     }
     Ok(ledger)
+}
+
+/// Opens the file of captured words to write in it; one that is there also where nothing is captured any
+/// more, since what is in it goes with its time and its person.
+fn open_captures(config: &Config, dir: &DataDir) -> Result<Option<SqliteCaptures>, Failure> {
+    let path = dir.captures();
+    if !config.capture.enabled && !path.exists() {
+        return Ok(None);
+    }
+    Ok(Some(SqliteCaptures::open(&path, captures_key(dir)?)?))
+}
+
+/// The captured words, for reading, if there are any.
+pub fn captured(config: &Config) -> Result<Option<SqliteCaptures>, Failure> {
+    let dir = dir(config)?;
+    Ok(SqliteCaptures::open_read_only(&dir.captures(), captures_key(&dir)?)?)
+}
+
+fn captures_key(dir: &DataDir) -> Result<Option<FileKey>, LedgerError> {
+    dir.key().map(|key| Ok(FileKey::new(key.for_captures()?))).transpose()
 }
 
 /// Puts the recorded budgets and those of the configuration in force.

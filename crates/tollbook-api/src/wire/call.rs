@@ -1,5 +1,6 @@
 //! One call: the event's members, what it used, what it cost, and what was corrected since.
 
+use super::captured::CapturedView;
 use super::quantity::QuantitiesView;
 use super::schema;
 use serde::Serialize;
@@ -92,6 +93,9 @@ pub struct CallView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
     pub adjustments: Vec<Correction>,
+    /// Prompt and answer, of one call alone, where they were captured and whoever asks may see them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub captured: Option<CapturedView>,
 }
 
 /// One billed part.
@@ -172,6 +176,7 @@ impl CallView {
             saved_tokens: event.cache_hit.as_ref().map(|hit| hit.saved_tokens),
             flags: state.flags,
             adjustments: call.adjustments.iter().map(|(_, _, adjustment)| correction(adjustment)).collect(),
+            captured: None,
         }
     }
 

@@ -8,6 +8,7 @@ mod alert;
 mod audit;
 mod budget;
 mod call;
+mod captured;
 mod demo;
 mod explain;
 mod key;
@@ -23,6 +24,7 @@ pub use alert::{AlertView, ChannelTestView, ChannelView, DeliveryView, NewChanne
 pub use audit::AuditView;
 pub use budget::{BudgetView, LimitView, LimitsView, NewBudgetView, StandingView};
 pub use call::CallView;
+pub use captured::CapturedView;
 pub use demo::{DemoView, RemovedView};
 pub use explain::{Check, Explanation, LegView, explain};
 pub use key::{KeyView, NewKeyView};

@@ -1,6 +1,6 @@
 //! What is told of persons: erasures, and everything that is held on one.
 
-use super::{CallView, KeyView, schema};
+use super::{CallView, CapturedView, KeyView, schema};
 use serde::{Deserialize, Serialize};
 use tollbook_ledger::Erased;
 use tollbook_types::{Attribution, Erasure, OpenCall, Timestamp};
@@ -68,6 +68,8 @@ pub enum HeldView {
     },
     /// A call with its corrections.
     Call(Box<CallView>),
+    /// What was asked and answered in the call of the line before.
+    Captured(CapturedView),
     /// A call that has not ended.
     OpenCall(OpenCallView),
     /// A key that is bound to the person, without its text.

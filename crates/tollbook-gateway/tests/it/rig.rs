@@ -208,5 +208,6 @@ fn options(stand_in: &StandIn) -> Options {
         cache: None,
         tls: None,
         budget_status: 402,
+        capture: None,
     }
 }

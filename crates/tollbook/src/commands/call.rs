@@ -6,9 +6,10 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::out::Out;
 use crate::out::text::visible;
-use crate::wire::{CallView, explain};
+use crate::wire::{CallView, CapturedView, explain};
 use crate::{open, select};
 use serde_json::Value;
+use tollbook_api::captured_of;
 use tollbook_store::Store;
 
 /// Members that the lines below the members show in another way.
@@ -31,12 +32,14 @@ const SHOWN_BELOW: &[&str] = &[
     "unpriced_because",
     "id",
     "conditions",
+    "captured",
 ];
 
 pub fn run(args: &CallIdArgs, config: &Config, out: &mut Out) -> Result<Exit, Failure> {
     let store = open::read(config, out)?;
     let call = select::call(&*store, args)?;
-    let view = CallView::of(&call);
+    let captured = open::captured(config)?.map(|place| captured_of(&place, &call)).transpose()?.flatten();
+    let view = CallView { captured, ..CallView::of(&call) };
     if out.json {
         out.json(&view)?;
         return Ok(Exit::Ok);
@@ -54,5 +57,24 @@ pub fn run(args: &CallIdArgs, config: &Config, out: &mut Out) -> Result<Exit, Fa
     }
     let explanation = explain(&call, |id| open::card(&*store as &dyn Store, id))?;
     print_explanation(&explanation, out)?;
+    if let Some(captured) = &view.captured {
+        print_captured(captured, out)?;
+    }
     Ok(Exit::Ok)
+}
+
+/// What was asked and answered, each line of it behind a blank edge.
+fn print_captured(captured: &CapturedView, out: &mut Out) -> Result<(), Failure> {
+    let CapturedView { prompt, prompt_is_cut, answer, answer_is_cut } = captured;
+    for (name, text, is_cut) in [("prompt", prompt, prompt_is_cut), ("answer", answer, answer_is_cut)] {
+        let Some(text) = text else { continue };
+        out.line(name)?;
+        for line in text.lines() {
+            out.line(&format!("    {}", visible(line)))?;
+        }
+        if *is_cut {
+            out.line("    … (more is not kept)")?;
+        }
+    }
+    Ok(())
 }

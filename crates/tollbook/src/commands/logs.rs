@@ -14,8 +14,9 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
+use tollbook_api::captured_of;
 use tollbook_api::export::{Calls, each_call};
-use tollbook_store::{CallsOrder, StoredCall};
+use tollbook_store::{CallsOrder, Captures, StoredCall};
 use tollbook_types::{Clock, Money, Timestamp};
 
 /// Files that are open at once; calls come in the order of recording, so days repeat.
@@ -67,9 +68,11 @@ pub fn run(args: &LogsArgs, config: &Config, out: &mut Out) -> Result<Exit, Fail
     std::fs::create_dir_all(&args.dir).map_err(failed)?;
     let mut files = Files { dir: args.dir.clone(), open: BTreeMap::new(), written: BTreeMap::new() };
     let calls = Calls { store: &*store, range: period.range, filters: &filters };
+    let captures = open::captured(config)?;
     each_call(&calls, CallsOrder::Recorded, |call| {
+        let query = prompt(captures.as_ref().map(|place| place as &dyn Captures), call)?;
         let day = period.zone.zone.to_datetime(call.entry.event.occurred_at).date().to_string();
-        files.line(&day, call)
+        files.line(&day, call, query.as_deref())
     })?;
     let written = files.finish()?;
     if out.json {
@@ -89,6 +92,12 @@ pub fn run(args: &LogsArgs, config: &Config, out: &mut Out) -> Result<Exit, Fail
     Ok(Exit::Ok)
 }
 
+/// What was asked in a call, where it was captured.
+fn prompt(captures: Option<&dyn Captures>, call: &StoredCall) -> Result<Option<String>, Failure> {
+    let Some(place) = captures else { return Ok(None) };
+    Ok(captured_of(place, call)?.and_then(|captured| captured.prompt))
+}
+
 /// The daily files while they are written: each under another name until it is whole.
 struct Files {
     dir: PathBuf,
@@ -101,7 +110,7 @@ impl Files {
         self.dir.join(format!("token_usage_{day}.jsonl{end}"))
     }
 
-    fn line(&mut self, day: &str, call: &StoredCall) -> Result<(), Failure> {
+    fn line(&mut self, day: &str, call: &StoredCall, query: Option<&str>) -> Result<(), Failure> {
         let path = self.path(day, ".unfinished");
         let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
         if !self.open.contains_key(day) {
@@ -116,7 +125,7 @@ impl Files {
             self.open.insert(day.to_owned(), BufWriter::new(file.map_err(failed)?));
         }
         if let Some(file) = self.open.get_mut(day) {
-            write_line(file, call)?;
+            write_line(file, call, query)?;
             *self.written.entry(day.to_owned()).or_default() += 1;
         }
         Ok(())
@@ -135,14 +144,14 @@ impl Files {
     }
 }
 
-fn write_line(to: &mut impl Write, call: &StoredCall) -> Result<(), Failure> {
+fn write_line(to: &mut impl Write, call: &StoredCall, query: Option<&str>) -> Result<(), Failure> {
     let (event, state) = (&call.entry.event, call.corrected());
     let meters = state.usage.as_ref().map(tollbook_types::Usage::total);
     let line = Line {
         timestamp: event.occurred_at,
         user_id: state.attribution.user.as_deref(),
         operation_type: state.attribution.operation.as_deref(),
-        query: None,
+        query,
         model_name: &event.model,
         prompt_tokens: meters.as_ref().map(|meters| meters.input_tokens()),
         completion_tokens: meters.as_ref().map(|meters| meters.output_tokens()),

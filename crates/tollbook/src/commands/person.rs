@@ -15,7 +15,7 @@ use serde_json::json;
 use std::time::Duration;
 use tollbook_api::{Person, held_on};
 use tollbook_ledger::{By, ErasureOrder, LedgerError};
-use tollbook_store::StoreError;
+use tollbook_store::{Captures, StoreError};
 use tollbook_types::Clock;
 
 /// A large store takes minutes to be written anew.
@@ -25,7 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 pub fn held(args: &HeldArgs, config: &Config, out: &mut Out) -> Result<Exit, Failure> {
     let store = open::read(config, out)?;
     let person = Person { user: args.user.clone(), project: args.project.clone() };
-    held_on(store.as_ref(), &person, SystemClock.now(), |line: &HeldView| out.json_line(line))?;
+    let captures = open::captured(config)?;
+    let captures = captures.as_ref().map(|captures| captures as &dyn Captures);
+    held_on(store.as_ref(), captures, &person, SystemClock.now(), |line: &HeldView| out.json_line(line))?;
     Ok(Exit::Ok)
 }
 
@@ -76,7 +78,7 @@ fn preview(args: &EraseArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
     let store = open::read(config, out)?;
     let person = Person { user: args.user.clone(), project: args.project.clone() };
     let (mut calls, mut keys) = (0, 0);
-    held_on(store.as_ref(), &person, SystemClock.now(), |line| {
+    held_on(store.as_ref(), None, &person, SystemClock.now(), |line| {
         match line {
             HeldView::Call(_) | HeldView::OpenCall(_) => calls += 1,
             HeldView::Key(_) => keys += 1,

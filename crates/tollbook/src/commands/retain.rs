@@ -21,7 +21,7 @@ pub fn run(args: &RetainArgs, config: &Config, out: &mut Out) -> Result<Exit, Fa
         ..told
     };
     let ledger = open::write(config, out)?;
-    let Retained { purged, stripped, segments } = ledger.retain(&By::local(), &retention)?;
+    let Retained { purged, stripped, captures, segments } = ledger.retain(&By::local(), &retention)?;
     ledger.close()?;
     if out.json {
         out.json(&json!({
@@ -29,6 +29,7 @@ pub fn run(args: &RetainArgs, config: &Config, out: &mut Out) -> Result<Exit, Fa
             "cutoff": purged.as_ref().map(|purged| purged.cutoff),
             "raw_calls": stripped.as_ref().map_or(0, |stripped| stripped.calls),
             "raw_cutoff": stripped.as_ref().map(|stripped| stripped.before),
+            "captures": captures,
             "segments": segments,
         }))?;
         return Ok(Exit::Ok);
@@ -42,6 +43,9 @@ pub fn run(args: &RetainArgs, config: &Config, out: &mut Out) -> Result<Exit, Fa
     if let Some(stripped) = stripped {
         let calls = count(stripped.calls);
         out.line(&format!("raw usage and metadata of {calls} calls before {} dropped", stripped.before))?;
+    }
+    if captures > 0 {
+        out.line(&format!("prompts and answers of {} calls dropped", count(captures)))?;
     }
     out.line(&format!("{segments} journal segments past their age removed"))?;
     Ok(Exit::Ok)

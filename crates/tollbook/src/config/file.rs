@@ -1,6 +1,8 @@
 //! Reading `tollbook.toml`. Every problem is reported, with its place and what was probably meant.
 
-use super::{Config, NamedZone, Origin, Set, alerts, beside, budgets, channels, gateway, rate_limits, value};
+use super::{
+    Config, NamedZone, Origin, Set, alerts, beside, budgets, capture, channels, gateway, rate_limits, value,
+};
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
@@ -24,6 +26,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("store", &["durability"]),
     ("journal", &["segment_mib"]),
     ("retention", &["entries_days", "raw_days"]),
+    ("capture", capture::KEYS),
     ("prices", &["file"]),
     ("gateway", gateway::KEYS),
     ("gateway.upstreams", gateway::UPSTREAM_KEYS),
@@ -107,6 +110,11 @@ fn sections(reader: &mut Reader<'_>, config: &mut Config) {
                 }
             }
             ("alerts", _) => reader.problem(name.span(), "rules are written as [[alerts]], each with a kind"),
+            ("capture", _) => {
+                if let Some(table) = reader.table("capture", found) {
+                    capture::read(reader, &mut config.capture, table);
+                }
+            }
             ("gateway", _) => {
                 if let Some(table) = reader.table("gateway", found) {
                     gateway::read(reader, &mut config.gateway, table);

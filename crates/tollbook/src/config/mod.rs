@@ -4,6 +4,7 @@
 
 mod alerts;
 mod budgets;
+mod capture;
 mod channels;
 pub mod env;
 mod file;
@@ -101,6 +102,8 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// `[server] public_url`
     pub public_url: Option<value::PublicUrl>,
+    /// `[capture]`
+    pub capture: capture::Capture,
     /// `[gateway]`
     pub gateway: gateway::Gateway,
     /// `[[budgets]]`, in order.
@@ -134,6 +137,7 @@ impl Config {
             tls_cert: None,
             tls_key: None,
             public_url: None,
+            capture: capture::Capture::default(),
             gateway: gateway::Gateway::default(),
             budgets: Vec::new(),
             encryption: None,
@@ -185,6 +189,7 @@ impl Config {
         Retention {
             entries_days: self.entries_days.value,
             raw_days: self.raw_days.value,
+            capture_days: Some(self.capture.days),
             zone: self.time_zone.value.zone.clone(),
         }
     }

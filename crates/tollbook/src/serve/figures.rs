@@ -18,7 +18,8 @@ struct Gateway(Arc<OnceLock<Arc<Counters>>>);
 impl Figures for Gateway {
     fn families(&self) -> Vec<Family> {
         let Some(counters) = self.0.get() else { return Vec::new() };
-        let mut families = vec![upstreams(counters), refusals(counters), overhead(counters)];
+        let mut families =
+            vec![upstreams(counters), refusals(counters), overhead(counters), captures(counters)];
         families.extend(gauges(counters));
         families.extend(counts(counters));
         families
@@ -50,6 +51,16 @@ fn overhead(counters: &Counters) -> Family {
     let family = Family::histogram(name, "How long the gateway itself kept a request.");
     let counts: Vec<u64> = counters.overhead.buckets.iter().map(|count| count.get()).collect();
     family.observed(&[], &OVERHEAD_MICROS, &counts, counters.overhead.sum_micros.get())
+}
+
+fn captures(counters: &Counters) -> Family {
+    let name = "tollbook_captures_total";
+    let family = Family::counter(name, "Calls whose words were to be kept, by what became of them.");
+    let counts = &counters.captures;
+    [("kept", &counts.kept), ("overrun", &counts.overrun), ("full", &counts.full), ("failed", &counts.failed)]
+        .into_iter()
+        .filter(|(_, count)| count.get() > 0)
+        .fold(family, |family, (outcome, count)| family.with(&[("outcome", outcome)], count.get()))
 }
 
 fn gauges(counters: &Counters) -> [Family; 3] {

@@ -6,6 +6,7 @@ use crate::config::{ChannelSet, Config, env};
 use crate::failure::Failure;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tollbook_gateway::capture::{CaptureOptions, Redactor};
 use tollbook_gateway::upstream::{AuthStyle, ProviderKey, RESERVED, Upstream, built_in};
 use tollbook_gateway::{CacheOptions, Compat, Limits, Options, Timeouts, TlsFiles};
 use tollbook_ledger::Durability;
@@ -30,6 +31,7 @@ pub fn gateway(config: &Config, listen: SocketAddr) -> Result<Options, Failure> 
             }
         }
     }
+    let capture = capture(config, &upstreams, &mut problems);
     if !problems.is_empty() {
         return Err(Failure::config(problems));
     }
@@ -44,8 +46,25 @@ pub fn gateway(config: &Config, listen: SocketAddr) -> Result<Options, Failure> 
         compat: Compat { litellm: set.litellm_headers, usage_cost: set.usage_cost },
         durability_strict: config.durability.value == Durability::Strict,
         cache: caches.then(|| CacheOptions { bytes: set.cache_mib.unwrap_or(CACHE_MIB) * MIB }),
+        capture,
         tls: tls.map(|(cert, key)| TlsFiles { cert, key }),
         budget_status: set.budget_status.unwrap_or(402),
+    })
+}
+
+/// Whose words are kept, if anybody's are.
+fn capture(config: &Config, upstreams: &[Upstream], problems: &mut Vec<String>) -> Option<CaptureOptions> {
+    let set = &config.capture;
+    for name in set.upstreams.iter().filter(|name| upstreams.iter().all(|known| known.name != **name)) {
+        problems.push(format!("{}: there is no upstream {name:?}", set.place));
+    }
+    // What is wrong with a pattern was told when the file was read.
+    let redactor = Redactor::new(&set.redact).ok().filter(|_| set.enabled)?;
+    Some(CaptureOptions {
+        upstreams: set.upstreams.clone(),
+        projects: set.projects.clone(),
+        redactor,
+        bytes_max: u64::from(set.max_mib) * MIB as u64,
     })
 }
 

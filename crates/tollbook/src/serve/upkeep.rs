@@ -46,10 +46,10 @@ fn once(ledger: &Arc<Ledger>, retention: &Retention) -> bool {
     done.is_ok()
 }
 
-fn tell(Retained { purged, stripped, segments }: &Retained) {
+fn tell(Retained { purged, stripped, captures, segments }: &Retained) {
     let purged = purged.as_ref().map_or(0, |purged| purged.calls);
     let stripped = stripped.as_ref().map_or(0, |stripped| stripped.calls);
-    if purged + stripped + segments > 0 {
-        tracing::info!(purged, stripped, segments, "dropped what is past its time");
+    if purged + stripped + captures + segments > 0 {
+        tracing::info!(purged, stripped, captures, segments, "dropped what is past its time");
     }
 }

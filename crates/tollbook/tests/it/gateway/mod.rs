@@ -5,6 +5,7 @@
 mod alerts;
 mod budgets;
 mod calls;
+mod capture;
 mod crash;
 mod disk;
 mod doors;
