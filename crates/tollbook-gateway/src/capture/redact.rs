@@ -60,7 +60,15 @@ static RULES: &[Rule] = &[
 /// Takes what looks like a secret out of words.
 #[derive(Clone, Debug)]
 pub struct Redactor {
-    patterns: Vec<(&'static str, Regex, fn(&str) -> bool)>,
+    patterns: Vec<Pattern>,
+}
+
+/// A rule that is ready.
+#[derive(Clone, Debug)]
+struct Pattern {
+    name: &'static str,
+    regex: Regex,
+    is_meant: fn(&str) -> bool,
 }
 
 impl Redactor {
@@ -71,7 +79,7 @@ impl Redactor {
         let mut patterns = Vec::new();
         for rule in RULES {
             match compiled(rule.pattern) {
-                Ok(pattern) => patterns.push((rule.name, pattern, rule.is_meant)),
+                Ok(regex) => patterns.push(Pattern { name: rule.name, regex, is_meant: rule.is_meant }),
                 Err(problem) => problems.push((0, problem)),
             }
         }
@@ -83,11 +91,11 @@ impl Redactor {
                 _ if text.len() > REDACT_PATTERN_BYTES_MAX => {
                     Err(format!("it is longer than {REDACT_PATTERN_BYTES_MAX} bytes"))
                 }
-                Ok(pattern) if pattern.is_match("") => Err("it matches nothing at all, too".to_owned()),
+                Ok(regex) if regex.is_match("") => Err("it matches nothing at all, too".to_owned()),
                 found => found,
             };
             match found {
-                Ok(pattern) => patterns.push(("redacted", pattern, |_| true)),
+                Ok(regex) => patterns.push(Pattern { name: "redacted", regex, is_meant: |_| true }),
                 Err(problem) => problems.push((place, problem)),
             }
         }
@@ -120,8 +128,8 @@ impl Redactor {
     /// What looks like a secret, in order, without overlaps.
     fn found(&self, text: &str) -> Vec<(Range<usize>, &'static str)> {
         let mut all: Vec<(Range<usize>, &'static str)> = Vec::new();
-        for (name, pattern, is_meant) in &self.patterns {
-            let meant = pattern.find_iter(text).filter(|found| is_meant(found.as_str()));
+        for Pattern { name, regex, is_meant } in &self.patterns {
+            let meant = regex.find_iter(text).filter(|found| is_meant(found.as_str()));
             all.extend(meant.map(|found| (found.range(), *name)));
         }
         all.sort_by_key(|(place, _)| (place.start, std::cmp::Reverse(place.end)));

@@ -23,7 +23,8 @@ const SECRETS: [&str; 6] = [
 ];
 
 fn running() -> Running {
-    let store = "[capture]\nenabled = true\nupstreams = [\"openai\"]\nprojects = [\"web\"]\nredact = ['PRJ-\\d+']";
+    let store =
+        "[capture]\nenabled = true\nupstreams = [\"openai\"]\nprojects = [\"web\"]\nredact = ['PRJ-\\d+']";
     Running::with(Setup { store: store.to_owned(), ..Setup::default() })
 }
 
@@ -43,7 +44,7 @@ fn streams(pieces: &[&str]) -> Script {
         let event = json!({"id": "chatcmpl-s", "choices": [{"delta": {"content": piece}}]});
         format!("data: {event}\n\n")
     });
-    Script::body("text/event-stream", &format!("{}data: [DONE]\n\n", events.collect::<String>()))
+    Script::sse(events.chain(["data: [DONE]\n\n".to_owned()]))
 }
 
 /// Waits until the words of so many calls are kept.
@@ -130,7 +131,10 @@ fn shown_and_erased(running: &Running, id: &str) {
     assert!(place.run(&["held", "user=ann"]).ok().out.contains("canary-streamed"));
     place.run(&["logs", "--all", "--dir", &place.path().join("logs").display().to_string()]).ok();
     let logs: Vec<_> = files(&place.path().join("logs"));
-    assert!(logs.iter().any(|(_, bytes)| contains(bytes, "\"query\":\"Be kind.\\ncanary-asked of")), "{logs:?}");
+    assert!(
+        logs.iter().any(|(_, bytes)| contains(bytes, "\"query\":\"Be kind.\\ncanary-asked of")),
+        "{logs:?}"
+    );
     std::fs::remove_dir_all(place.path().join("logs")).unwrap();
     place.run(&["erase", "user=ann", "--reason", "asked", "--yes"]).ok();
     for (path, bytes) in files(place.path()) {
@@ -142,10 +146,19 @@ fn shown_and_erased(running: &Running, id: &str) {
 #[test]
 fn what_is_wrong_in_the_section_is_told_at_once_and_no_pattern_is_repeated() {
     let place = crate::program::Place::new();
-    let text = "[capture]\nenabled = true\ndays = 0\nmax_mib = 0\nredact = [\"fine\", \"(canary\"]\nkeep = 1\n";
+    let text =
+        "[capture]\nenabled = true\ndays = 0\nmax_mib = 0\nredact = [\"fine\", \"(canary\"]\nkeep = 1\n";
     place.file("tollbook.toml", text);
     let told = place.run(&["config", "check"]).code(78).err;
-    for part in [":3:8:", "1 to 36525 days", ":4:11:", "from 1 to 1048576", ":5:19:", "regular expression", "\"keep\""] {
+    for part in [
+        ":3:8:",
+        "1 to 36525 days",
+        ":4:11:",
+        "from 1 to 1048576",
+        ":5:19:",
+        "regular expression",
+        "\"keep\"",
+    ] {
         assert!(told.contains(part), "{part}: {told}");
     }
     assert!(!told.contains("canary"), "{told}");
