@@ -8,9 +8,11 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read;
 use tollbook_api::export::{Calls, Format, write};
+use tollbook_ledger::Rerate;
+use tollbook_pricing::Book;
 use tollbook_store::{Dimension, EventStore, Interval, MemoryStore, UsageQuery, View};
 use tollbook_testkit::{Random, Workload, usage_query};
-use tollbook_types::{Money, Role};
+use tollbook_types::{Money, Role, TimeRange};
 
 /// Who may use its routes.
 pub const ROWS: &[Row] = &[("GET", "/api/v1/export", [401, 200, 200, 403, 403, 200])];
@@ -255,6 +257,36 @@ fn focus_sums_by_day_meter_and_tags() {
     assert_sound(&table);
 }
 
+#[test]
+fn what_changed_after_its_month_is_a_correction_in_focus() {
+    let rig = Rig::new();
+    let older = event("old", "").replace("2026-11-22T10:30:00Z", "2026-10-31T23:59:59Z");
+    let sent = format!("[{older},{}]", event("new", ""));
+    assert_eq!(rig.call(Method::POST, "/api/v1/events", &rig.keys.admin, sent).json()["accepted"], 2);
+    let text = "provider = \"openai\"\nsource = \"a test\"\nchecked = \"2026-11-01\"\n[[model]]\nid = \"gpt-x\"\n\
+        [[model.price]]\ninput = \"3\"\noutput = \"2\"\n";
+    let dearer = Book::load(&[("openai.toml", text)]).unwrap();
+    let plan = Rerate::plan(rig.ledger.store().as_ref(), &dearer, TimeRange::ALL, false).unwrap();
+    assert_eq!(rig.ledger.rerate(&plan).unwrap(), 2);
+    let table = Table::of(&get(&rig, "format=focus", &rig.keys.viewer).body);
+    let names =
+        ["ChargePeriodStart", "SkuMeter", "ConsumedQuantity", "BilledCost", "ChargeClass", "x_RequestCount"];
+    let shown: Vec<String> =
+        table.rows().map(|row| names.iter().map(|name| row[name]).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        shown,
+        [
+            "2026-11-22T00:00:00Z Input Tokens 1000.0 0.003  1.0",
+            "2026-11-22T00:00:00Z Output Tokens 100.0 0.0002  1.0",
+            "2026-10-31T00:00:00Z Input Tokens 1000.0 0.001  1.0",
+            "2026-10-31T00:00:00Z Input Tokens -1000.0 -0.001 Correction -1.0",
+            "2026-10-31T00:00:00Z Input Tokens 1000.0 0.003 Correction 1.0",
+            "2026-10-31T00:00:00Z Output Tokens 100.0 0.0002  1.0",
+        ]
+    );
+    assert_sound(&table);
+}
+
 /// A decimal number as digits and how many of them are after the point.
 fn decimal(text: &str) -> (i128, u32) {
     let (whole, fraction) = text.split_once('.').unwrap_or_else(|| panic!("{text:?} has no point"));
@@ -276,6 +308,7 @@ fn assert_sound(table: &Table) {
             assert_eq!(product, cost.0 * 10_i128.pow(scale - cost.1), "{row:?}");
         }
         assert_eq!(row["BilledCost"], row["EffectiveCost"]);
+        assert!(row["ChargeClass"] == "Correction" || decimal(row["ConsumedQuantity"]).0 >= 0, "{row:?}");
         assert_eq!(row["ConsumedQuantity"].is_empty(), row["ConsumedUnit"].is_empty());
         let sku = skus.entry(row["SkuPriceId"].to_owned()).or_insert_with(|| row["SkuId"].to_owned());
         assert_eq!(sku, row["SkuId"]);
@@ -342,6 +375,8 @@ fn tables_add_up_to_what_reports_say_whatever_is_asked() {
         for (meter, quantity) in total.meters.iter().filter(|(_, quantity)| *quantity > 0) {
             assert_eq!(quantities.remove(meter.name()), Some(i128::from(quantity)), "{meter} {query:?}");
         }
+        // What a month was closed with, and a correction took back.
+        quantities.retain(|_, quantity| *quantity != 0);
         assert!(quantities.is_empty(), "{quantities:?} {query:?}");
         assert_sound(&focus);
         with_cost += u32::from(total.cost != Money::ZERO);

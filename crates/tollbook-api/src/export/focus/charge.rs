@@ -57,14 +57,16 @@ pub struct Kind {
     pub evidence: Evidence,
     /// As a JSON object; empty where there are none.
     pub tags: String,
+    /// It corrects a month that had ended, by what it adds to that month's rows.
+    pub is_correction: bool,
 }
 
 /// What the lines of a row come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
-    pub quantity: u128,
+    pub quantity: i128,
     pub cost: Money,
-    pub calls: u64,
+    pub calls: i64,
 }
 
 impl Sums {
@@ -74,6 +76,15 @@ impl Sums {
         self.cost = self.cost.checked_add(line.cost)?;
         self.calls = self.calls.checked_add(line.calls)?;
         Some(())
+    }
+
+    /// What takes a line back.
+    pub fn taken_back(self) -> Option<Sums> {
+        let mut none = Sums::default();
+        none.quantity = none.quantity.checked_sub(self.quantity)?;
+        none.cost = none.cost.checked_sub(self.cost)?;
+        none.calls = none.calls.checked_sub(self.calls)?;
+        Some(none)
     }
 }
 
@@ -95,8 +106,9 @@ pub fn lines(
         basis: state.rating.basis,
         evidence: state.evidence,
         tags: tags(state),
+        is_correction: false,
     };
-    let line = |quantity: u64, cost| Sums { quantity: u128::from(quantity), cost, calls: 1 };
+    let line = |quantity: u64, cost| Sums { quantity: i128::from(quantity), cost, calls: 1 };
     let own = card.and_then(|card| Some((card, own_lines(part, card)?)));
     let mut lines: Vec<(Kind, Sums)> = match own {
         Some((card, own)) => own

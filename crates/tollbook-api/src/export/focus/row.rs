@@ -90,13 +90,13 @@ pub fn cells<'a>(account: &'a str, kind: &'a Kind, sums: &Sums) -> Option<[Cell<
         end(Interval::Month),
         start(Interval::Month),
         text("Usage"),
-        Cell::Absent,
+        if kind.is_correction { text("Correction") } else { Cell::Absent },
         Cell::Text(Cow::Owned(format!("{} of {}", item.name, or_unknown(&kind.model)))),
         text("Usage-Based"),
         end(Interval::Day),
         start(Interval::Day),
         Cell::Absent,
-        Cell::Decimal(digits(i128::try_from(sums.quantity).ok()?, 0)),
+        Cell::Decimal(digits(sums.quantity, 0)),
         text(item.unit),
         list_cost(),
         unit_price(),
@@ -170,7 +170,7 @@ impl Priced {
             let cost = digits(sums.cost.picos(), MONEY_DECIMALS);
             return Some(Priced { unit_price: "1.0".to_owned(), quantity: cost.clone(), unit: "USD", cost });
         }
-        let quantity = i128::try_from(sums.quantity).ok()?;
+        let quantity = sums.quantity;
         let per_unit = kind.price.as_ref().map_or(0, |price| price.per_unit);
         Some(Priced {
             unit_price: digits(per_unit, PRICE_DECIMALS),
