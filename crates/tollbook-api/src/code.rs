@@ -96,7 +96,7 @@ codes! {
     Internal "internal" INTERNAL_SERVER_ERROR "something failed here; the log has more under the request's id",
     Busy "busy" SERVICE_UNAVAILABLE "too much to do at once: send the same again",
     StorageBusy "storage_busy" SERVICE_UNAVAILABLE "the store is busy: send the same again",
-    StorageFull "storage_full" SERVICE_UNAVAILABLE "the disk is full and nothing was recorded: send the same again later",
+    StorageFull "storage_full" SERVICE_UNAVAILABLE "the disk is full: send the same again later, it counts once",
     StorageUnavailable "storage_unavailable" SERVICE_UNAVAILABLE "whether it was recorded is not known: send the same again, it counts once",
 }
 

@@ -108,7 +108,7 @@ pub async fn ready(
     let (word, store, reason) = match &now.health {
         Health::Ok if records => ("ready", "ok", None),
         Health::Ok => ("degraded", "ok", None),
-        Health::StoreDown(reason) => ("degraded", "down", Some(reason)),
+        Health::StoreDown(fault) => ("degraded", "down", Some(&fault.reason)),
         Health::Fatal(reason) => ("unavailable", "down", Some(reason)),
     };
     let records = records && word != "unavailable";

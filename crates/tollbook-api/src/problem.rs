@@ -155,8 +155,12 @@ impl From<LedgerError> for Problem {
                 Code::StorageFull,
                 "the disk is full: nothing of this was recorded; send it again later",
             ),
-            LedgerError::StoreDown(reason) => {
-                tracing::warn!("the store cannot be written: {reason}");
+            LedgerError::StoreDown(fault) if fault.is_disk_full => unavailable(
+                Code::StorageFull,
+                "the disk is full: whether this was recorded is not known; send the same again later, it counts once",
+            ),
+            LedgerError::StoreDown(fault) => {
+                tracing::warn!("the store cannot be written: {fault}");
                 unavailable(
                     Code::StorageUnavailable,
                     "the store cannot be written: whether this was recorded is not known; send the same again, \

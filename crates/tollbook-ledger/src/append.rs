@@ -3,7 +3,7 @@
 //! Records are written out and hashed by who brings them. Under the journal's lock remain their
 //! numbers, the ends of their digests, one write for all of them, and the queue.
 
-use crate::error::LedgerError;
+use crate::error::{LedgerError, StoreFault};
 use crate::journal::record::{ControlBody, GapBody, Kind};
 use crate::ledger::Ledger;
 use crate::rating::Card;
@@ -132,7 +132,7 @@ impl Ledger {
         if state.queue.behind {
             drop(state);
             shared.refuse_if_failed()?;
-            return Err(LedgerError::StoreDown("it is catching up with the journal".to_owned()));
+            return Err(LedgerError::StoreDown(StoreFault::new("it is catching up with the journal")));
         }
         Ok(state)
     }

@@ -70,7 +70,7 @@ pub enum LedgerError {
     #[error(
         "the store cannot be written ({0}): whether this was recorded is not known; send the same again later"
     )]
-    StoreDown(String),
+    StoreDown(StoreFault),
     /// A write or fsync of the journal failed, and nothing can be promised any more.
     #[error(
         "writing the journal failed ({0}); it is not tried again: this process must end and be started anew"
@@ -98,6 +98,36 @@ pub enum LedgerError {
     /// What was asked for makes no sense.
     #[error("{0}")]
     Invalid(String),
+}
+
+/// Why the store cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreFault {
+    /// In words.
+    pub reason: String,
+    /// Room on the disk is what is missing.
+    pub is_disk_full: bool,
+}
+
+impl StoreFault {
+    pub(crate) fn new(reason: impl Into<String>) -> StoreFault {
+        StoreFault { reason: reason.into(), is_disk_full: false }
+    }
+
+    pub(crate) fn of(error: &LedgerError) -> StoreFault {
+        let is_disk_full = match error {
+            LedgerError::JournalFull(_) | LedgerError::Store(StoreError::Full(_)) => true,
+            LedgerError::StoreDown(fault) => fault.is_disk_full,
+            _ => false,
+        };
+        StoreFault { is_disk_full, ..StoreFault::new(error.to_string()) }
+    }
+}
+
+impl std::fmt::Display for StoreFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.reason)
+    }
 }
 
 impl LedgerError {

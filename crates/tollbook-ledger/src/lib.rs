@@ -42,7 +42,7 @@ pub use demo::Demo;
 pub use dir::{DataDir, DirLock};
 pub use durable::Durable;
 pub use erase::{Erased, ErasureOrder};
-pub use error::LedgerError;
+pub use error::{LedgerError, StoreFault};
 pub use feed::{Change, Follower, News, Skipped};
 pub use keys::{KeyRing, NewKey};
 pub use ledger::{Durability, Ledger, OpenReport, Options};

@@ -3,7 +3,7 @@
 use crate::budgets::Budgets;
 use crate::dir::DataDir;
 use crate::durable::Promises;
-use crate::error::LedgerError;
+use crate::error::{LedgerError, StoreFault};
 use crate::feed::Feed;
 use crate::journal::Journal;
 use crate::journal::record::GapBody;
@@ -22,7 +22,7 @@ pub enum Health {
     #[default]
     Ok,
     /// The store fails; the journal takes what may pass without an answer. It is tried again each second.
-    StoreDown(String),
+    StoreDown(StoreFault),
     /// The journal failed. The process must end.
     Fatal(String),
 }
@@ -146,7 +146,7 @@ impl Shared {
         }
         match self.health() {
             Health::Ok => Ok(()),
-            Health::StoreDown(reason) => Err(LedgerError::StoreDown(reason)),
+            Health::StoreDown(fault) => Err(LedgerError::StoreDown(fault)),
             Health::Fatal(reason) => Err(LedgerError::Fatal(reason)),
         }
     }

@@ -8,7 +8,7 @@
 //! the journal once the store is back.
 
 use crate::durable::{make_durable, sync_meanwhile};
-use crate::error::LedgerError;
+use crate::error::{LedgerError, StoreFault};
 use crate::journal;
 use crate::resolve::{Decided, OpenCalls, OpenChanges, Outcome, Record, RecordBody, resolve};
 use crate::shared::{Health, Shared};
@@ -206,9 +206,9 @@ fn process(shared: &Shared, applying: &mut Applying, group: Vec<Pending>) {
             }
         }
         Err(error) => {
-            let text = error.to_string();
-            shared.set_health(Health::StoreDown(text.clone()));
-            fail_all(shared, again(records, waiters), || LedgerError::StoreDown(text.clone()));
+            let fault = StoreFault::of(&error);
+            shared.set_health(Health::StoreDown(fault.clone()));
+            fail_all(shared, again(records, waiters), || LedgerError::StoreDown(fault.clone()));
         }
     }
 }
@@ -329,7 +329,7 @@ fn catch_up(shared: &Shared, applying: &mut Applying) -> bool {
         if let Err(error) = make_durable(shared).and_then(|()| replay_with(shared, applying, target)) {
             shared.set_health(match error {
                 LedgerError::Fatal(reason) => Health::Fatal(reason),
-                error => Health::StoreDown(error.to_string()),
+                error => Health::StoreDown(StoreFault::of(&error)),
             });
             return false;
         }

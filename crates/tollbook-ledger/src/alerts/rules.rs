@@ -35,7 +35,7 @@ impl Ledger {
     pub fn books(&self) -> Books {
         let status = self.status();
         let store_fault = match status.health {
-            Health::StoreDown(why) => Some(why),
+            Health::StoreDown(fault) => Some(fault.reason),
             _ => None,
         };
         Books {

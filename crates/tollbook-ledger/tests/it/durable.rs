@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
-use tollbook_ledger::{Health, Ledger, LedgerError, Status};
+use tollbook_ledger::{Health, Ledger, LedgerError, Status, StoreFault};
 use tollbook_store::EventStore;
 
 struct Unpark(Thread);
@@ -152,7 +152,7 @@ fn only_what_has_no_room_may_pass_unrecorded() {
     let cases = [
         (LedgerError::JournalFull(path), true),
         (LedgerError::Fatal("x".to_owned()), false),
-        (LedgerError::StoreDown("x".to_owned()), false),
+        (LedgerError::StoreDown(StoreFault { reason: "x".to_owned(), is_disk_full: true }), false),
         (LedgerError::TooLarge { bytes: 2, max: 1 }, false),
     ];
     for (error, expected) in cases {

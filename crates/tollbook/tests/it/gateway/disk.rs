@@ -4,6 +4,7 @@ use super::running::{Running, Setup, chat};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tollbook_testkit::Call;
 
 /// The library that makes the disk full; it is built when it is not there.
 fn library() -> PathBuf {
@@ -56,6 +57,17 @@ fn on_a_full_disk_calls_go_on_and_what_is_not_recorded_is_counted() {
     let (status, told) = running.ready();
     assert_eq!((status, &told["records"]), (503, &false.into()), "{told}");
     assert!(told["unrecorded"]["calls"].as_u64() >= Some(50), "{told}");
+    let event = serde_json::json!({"id": "told", "provider": "openai", "model": "gpt-4o-mini",
+        "usage": {"input_tokens": 1, "output_tokens": 1}});
+    let tell = || running.call(Call::post("/api/v1/events", &event));
+    let refused = tell();
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (503, &"storage_full".into()),
+        "{}",
+        refused.text()
+    );
+    assert!(refused.header("retry-after").is_some());
     std::fs::remove_file(&full).unwrap();
     let since = Instant::now();
     while running.ready().0 != 200 {
@@ -63,11 +75,18 @@ fn on_a_full_disk_calls_go_on_and_what_is_not_recorded_is_counted() {
         std::thread::sleep(Duration::from_millis(50));
     }
     (0..20).for_each(|_| call());
+    // What is small may have found room in the journal: it counts once, then as now.
+    let told = tell().json();
+    assert_eq!(
+        told["accepted"].as_u64().zip(told["duplicates"].as_u64()).map(|(new, old)| new + old),
+        Some(1),
+        "{told}"
+    );
     let told = running.ready().1;
     let unrecorded = told["unrecorded"]["calls"].as_u64().unwrap();
     running.end();
     let total = running.place.json(&["usage", "--all", "--data-dir", &data.display().to_string()]);
     let booked = total["total"]["calls"].as_u64().unwrap();
     println!("{} served, {booked} booked, {unrecorded} counted as not recorded", running.upstream.count());
-    assert_eq!(booked + unrecorded, running.upstream.count() as u64, "{told}");
+    assert_eq!(booked + unrecorded, running.upstream.count() as u64 + 1, "{told}");
 }
