@@ -58,8 +58,17 @@ struct Item {
 
 enum Told {
     Event(Box<Event>),
-    Refused { id: Option<String>, problems: Vec<import::Problem> },
-    Forbidden { id: String },
+    /// An event that went to the ledger.
+    Sent {
+        id: String,
+    },
+    Refused {
+        id: Option<String>,
+        problems: Vec<import::Problem>,
+    },
+    Forbidden {
+        id: String,
+    },
 }
 
 /// What became of an event.
@@ -231,15 +240,13 @@ fn take(ledger: &Ledger, key: &Key, form: Form, text: &[u8], now: Timestamp) -> 
     if is_single && let [item] = items.as_slice() {
         refuse_single(item)?;
     }
-    let events = items.iter().filter_map(Item::event).cloned().collect();
+    let events = items.iter_mut().filter_map(Item::take_event).collect();
     let mut outcomes = ledger.submit(events)?.into_iter();
     let mut answer = Answer::default();
     for (index, item) in items.into_iter().enumerate() {
         let (id, fate) = match item.told {
-            Told::Event(event) => {
-                let fate = fate(ledger, outcomes.next())?;
-                (Some(event.id), fate)
-            }
+            Told::Event(_) => return Err(Problem::internal()),
+            Told::Sent { id } => (Some(id), fate(ledger, outcomes.next())?),
             Told::Forbidden { id } => (Some(id), forbidden()),
             Told::Refused { id, mut problems } => {
                 let problem = problems.swap_remove(0);
@@ -350,9 +357,12 @@ impl Item {
         Item { line: Some(line), told }
     }
 
-    fn event(&self) -> Option<&Event> {
-        match &self.told {
-            Told::Event(event) => Some(event),
+    /// The event on its way to the ledger.
+    fn take_event(&mut self) -> Option<Event> {
+        let Told::Event(event) = &self.told else { return None };
+        let sent = Told::Sent { id: event.id.clone() };
+        match std::mem::replace(&mut self.told, sent) {
+            Told::Event(event) => Some(*event),
             _ => None,
         }
     }
@@ -391,7 +401,7 @@ fn forbidden() -> Fate {
 /// An event on its own gets the refusal itself.
 fn refuse_single(item: &Item) -> Result<(), Problem> {
     match &item.told {
-        Told::Event(_) => Ok(()),
+        Told::Event(_) | Told::Sent { .. } => Ok(()),
         Told::Refused { problems, .. } => Err(Problem::of_input(problems.clone())),
         Told::Forbidden { .. } => match forbidden() {
             Fate::Rejected { code, detail, pointer } => {

@@ -1,6 +1,7 @@
 //! Strict JSON for what strangers send: no duplicate members, no deep nesting.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 use std::cell::Cell;
 use std::fmt;
@@ -196,14 +197,15 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            if object.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("duplicate member {key:?}")));
-            }
             if object.is_empty() {
                 self.take(OBJECT_BYTES)?;
             }
-            let value = map.next_value_seed(self.deeper()?)?;
-            object.insert(key, value);
+            match object.entry(key) {
+                Entry::Vacant(place) => place.insert(map.next_value_seed(self.deeper()?)?),
+                Entry::Occupied(place) => {
+                    return Err(A::Error::custom(format_args!("duplicate member {:?}", place.key())));
+                }
+            };
         }
         Ok(Value::Object(object))
     }

@@ -228,7 +228,7 @@ impl<'a> ClaudeCode<'a> {
             estimator: reading.estimator,
             worst_case: None,
             hold_id: None,
-            content: text::content(members),
+            content: text::content(text::each(&members)),
         }
     }
 }

@@ -268,7 +268,7 @@ impl<'a> Codex<'a> {
             estimator: None,
             worst_case: None,
             hold_id: None,
-            content: text::content(members),
+            content: text::content(text::each(&members)),
         }
     }
 }

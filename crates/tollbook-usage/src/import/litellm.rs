@@ -138,7 +138,7 @@ pub fn parse_row(row: Map<String, Value>, ctx: &Context<'_>) -> Result<Option<Ev
         estimator: None,
         worst_case: None,
         hold_id: None,
-        content: text::content(Map::new()),
+        content: text::content([]),
     };
     event.content = content(&event, at);
     Ok(Some(event))
@@ -156,7 +156,7 @@ fn content(event: &Event, at: Timestamp) -> tollbook_types::Content {
         ("usage", serde_json::to_value(&event.usage).unwrap_or_default()),
         ("conditions", serde_json::to_value(&event.conditions).unwrap_or_default()),
     ];
-    text::content(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    text::content(members.iter().map(|(name, value)| (*name, value)))
 }
 
 /// The counts of a row.

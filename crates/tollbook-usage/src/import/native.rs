@@ -212,14 +212,16 @@ fn take_over(event: &mut Event, mut answer: Reading) {
 
 /// The digest of what was sent, in one form: the same call sent again gives the same digest.
 fn content(members: &Map<String, Value>, told_at: Option<Timestamp>) -> Content {
-    let mut sent = members.clone();
-    if let Some(at) = told_at {
-        sent.insert("occurred_at".to_owned(), Value::from(at.to_string()));
-    }
-    if let Some(Value::String(provider)) = sent.get_mut("provider") {
-        *provider = canonical_provider(provider);
-    }
-    text::content(sent)
+    let at = told_at.map(|at| Value::from(at.to_string()));
+    let provider = members.get("provider").and_then(Value::as_str).map(canonical_provider).map(Value::from);
+    text::content(text::each(members).map(|(name, value)| {
+        let in_one_form = match name {
+            "occurred_at" => at.as_ref(),
+            "provider" => provider.as_ref(),
+            _ => None,
+        };
+        (name, in_one_form.unwrap_or(value))
+    }))
 }
 
 /// The instant that a member tells; it is checked against the clock unless the context sets one.
@@ -337,9 +339,9 @@ fn cache_hit(members: &mut Members<'_>) -> Option<CacheHit> {
                         let detail = "must be a text such as \"0.0025\"";
                         members.problems.push(Problem::at(code::FIELD_INVALID, pointer, detail));
                     }
-                    ("saved_tokens", _) => match quantity(value, &pointer) {
+                    ("saved_tokens", _) => match quantity(value) {
                         Ok(tokens) => hit.saved_tokens = tokens,
-                        Err(problem) => members.problems.push(problem),
+                        Err(problem) => members.problems.push(problem.pointed(&pointer)),
                     },
                     _ => members.problems.push(Problem::at(code::UNKNOWN_MEMBER, pointer, "is not known")),
                 }
@@ -442,10 +444,10 @@ impl<'a> Members<'a> {
     }
 
     pub fn count(&mut self, name: &str) -> Option<u64> {
-        match quantity(self.get(name)?, &below("", name)) {
+        match quantity(self.get(name)?) {
             Ok(count) => Some(count),
             Err(problem) => {
-                self.problems.push(problem);
+                self.problems.push(problem.pointed(&below("", name)));
                 None
             }
         }
@@ -478,7 +480,6 @@ impl<'a> Members<'a> {
             return found;
         }
         for (key, value) in members.iter().filter(|(_, value)| !value.is_null()) {
-            let pointer = below(&below("", name), key);
             let problem = match (name_problem(key), value) {
                 (Some((code, detail)), _) => Some((code, format!("its name is wrong: {detail}"))),
                 (None, Value::String(text)) => name_problem(text),
@@ -489,8 +490,8 @@ impl<'a> Members<'a> {
                     found.insert(key.clone(), text.clone());
                 }
                 (problem, _) => {
-                    let problem = problem.map(|(code, detail)| Problem::at(code, pointer, detail));
-                    self.problems.extend(problem);
+                    let pointed = |(code, detail)| Problem::at(code, below(&below("", name), key), detail);
+                    self.problems.extend(problem.map(pointed));
                 }
             }
         }

@@ -62,16 +62,13 @@ const OUTPUT_PARTS: &[(&str, Meter)] = &[
     ("output_video_tokens", Meter::OutputVideo),
 ];
 
-/// A whole number that can be a quantity.
-pub(crate) fn quantity(value: &Value, pointer: &str) -> Result<u64, Problem> {
-    let wrong = |detail: &str| Err(Problem::at(code::FIELD_INVALID, pointer, detail));
+/// A whole number that can be a quantity. A problem names no member yet.
+pub(crate) fn quantity(value: &Value) -> Result<u64, Problem> {
+    let wrong = |detail: &str| Err(Problem::new(code::FIELD_INVALID, detail));
     match value {
         Value::Number(number) => match number.as_u64() {
             Some(quantity) if quantity <= QUANTITY_MAX => Ok(quantity),
-            Some(_) => {
-                let detail = format!("more than {QUANTITY_MAX}");
-                Err(Problem::at(code::FIELD_TOO_LARGE, pointer, detail))
-            }
+            Some(_) => Err(Problem::new(code::FIELD_TOO_LARGE, format!("more than {QUANTITY_MAX}"))),
             None if number.is_i64() => wrong("must not be negative"),
             None => wrong("must be a whole number, without point, exponent or sign"),
         },
@@ -157,20 +154,19 @@ fn read_quantities<'a>(
     let (before, mut strange) = (problems.len(), 0);
     let mut found = BTreeMap::new();
     for (name, value) in members {
-        let here = below(pointer, name);
         if !is_known(name) {
-            problems.push(unknown(name, &here, pointer == "/meters"));
+            problems.push(unknown(name, &below(pointer, name), pointer == "/meters"));
             strange += 1;
             if strange == UNKNOWN_MEMBERS_MAX {
                 break;
             }
             continue;
         }
-        match quantity(value, &here) {
+        match quantity(value) {
             Ok(quantity) => {
                 found.insert(name.as_str(), quantity);
             }
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(problem.pointed(&below(pointer, name))),
         }
     }
     (problems.len() == before).then_some(found)
@@ -190,12 +186,11 @@ fn unknown(name: &str, pointer: &str, meters: bool) -> Problem {
 
 fn check_part(found: &BTreeMap<&str, u64>, key: &str, whole: &str, problems: &mut Vec<Problem>) {
     let Some(quantity) = found.get(key) else { return };
-    let pointer = below("/usage", key);
     match found.get(whole) {
         Some(all) if quantity <= all => {}
         Some(all) => {
             let detail = format!("{key} ({quantity}) exceeds {whole} ({all})");
-            problems.push(Problem::at(code::USAGE_INCONSISTENT, pointer, detail));
+            problems.push(Problem::at(code::USAGE_INCONSISTENT, below("/usage", key), detail));
         }
         None => {
             let detail = format!("{key} is part of {whole}, which has to be there too");
@@ -205,8 +200,13 @@ fn check_part(found: &BTreeMap<&str, u64>, key: &str, whole: &str, problems: &mu
 }
 
 /// The parts that were sent, and that they exceed their whole together.
-fn together(found: &BTreeMap<&str, u64>, keys: &[&str], whole: &str, sum: u64) -> Problem {
-    let sent: Vec<&str> = keys.iter().copied().filter(|key| found.contains_key(key)).collect();
+fn together<'a>(
+    found: &BTreeMap<&str, u64>,
+    keys: impl IntoIterator<Item = &'a str>,
+    whole: &str,
+    sum: u64,
+) -> Problem {
+    let sent: Vec<&str> = keys.into_iter().filter(|key| found.contains_key(key)).collect();
     let all = found.get(whole).copied().unwrap_or(0);
     let detail = format!("{} ({sum}) exceed {whole} ({all})", sent.join(" + "));
     Problem::at(code::USAGE_INCONSISTENT, below("/usage", whole), detail)
@@ -221,7 +221,7 @@ fn input_side(found: &BTreeMap<&str, u64>, meters: &mut Meters) -> Result<(), Pr
         let (all, cached) = (get(all_key), get(read_key));
         let known = all.unwrap_or_else(|| cached.unwrap_or(0));
         let Some(rest) = known.checked_sub(cached.unwrap_or(0)) else {
-            return Err(together(found, &[read_key], all_key, cached.unwrap_or(0)));
+            return Err(together(found, [*read_key], all_key, cached.unwrap_or(0)));
         };
         cached_media += cached.unwrap_or(0);
         taken += rest;
@@ -229,16 +229,15 @@ fn input_side(found: &BTreeMap<&str, u64>, meters: &mut Meters) -> Result<(), Pr
         cached.inspect(|quantity| meters.set(*read, *quantity));
     }
     if let Some(read) = get(READ) {
-        let keys: Vec<&str> = MEDIA.iter().map(|(_, _, key, _)| *key).collect();
-        let rest =
-            read.checked_sub(cached_media).ok_or_else(|| together(found, &keys, READ, cached_media))?;
+        let keys = MEDIA.iter().map(|(_, _, key, _)| *key);
+        let rest = read.checked_sub(cached_media).ok_or_else(|| together(found, keys, READ, cached_media))?;
         taken += read;
         meters.set(Meter::CacheRead, rest);
     }
     if let Some(write) = get(WRITE) {
         let timed = get(WRITE_5M).unwrap_or(0) + get(WRITE_1H).unwrap_or(0);
         let rest =
-            write.checked_sub(timed).ok_or_else(|| together(found, &[WRITE_5M, WRITE_1H], WRITE, timed))?;
+            write.checked_sub(timed).ok_or_else(|| together(found, [WRITE_5M, WRITE_1H], WRITE, timed))?;
         taken += write;
         get(WRITE_5M).inspect(|quantity| meters.set(Meter::CacheWrite5m, *quantity));
         get(WRITE_1H).inspect(|quantity| meters.set(Meter::CacheWrite1h, *quantity));
@@ -250,8 +249,8 @@ fn input_side(found: &BTreeMap<&str, u64>, meters: &mut Meters) -> Result<(), Pr
         taken += tool;
         meters.set(Meter::ToolPrompt, tool);
     }
-    let keys: Vec<&str> = PARTS.iter().filter(|part| part.whole == INPUT).map(|part| part.key).collect();
-    let rest = input.checked_sub(taken).ok_or_else(|| together(found, &keys, INPUT, taken))?;
+    let keys = PARTS.iter().filter(|part| part.whole == INPUT).map(|part| part.key);
+    let rest = input.checked_sub(taken).ok_or_else(|| together(found, keys, INPUT, taken))?;
     meters.set(Meter::Input, rest);
     Ok(())
 }
@@ -265,8 +264,8 @@ fn output_side(found: &BTreeMap<&str, u64>, meters: &mut Meters) -> Result<(), P
             meters.set(*meter, *quantity);
         }
     }
-    let keys: Vec<&str> = OUTPUT_PARTS.iter().map(|(key, _)| *key).collect();
-    let rest = output.checked_sub(taken).ok_or_else(|| together(found, &keys, OUTPUT, taken))?;
+    let keys = OUTPUT_PARTS.iter().map(|(key, _)| *key);
+    let rest = output.checked_sub(taken).ok_or_else(|| together(found, keys, OUTPUT, taken))?;
     meters.set(Meter::Output, rest);
     Ok(())
 }

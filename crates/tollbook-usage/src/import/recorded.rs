@@ -128,7 +128,7 @@ impl<'a> Recorded<'a> {
                 *text = at.to_string();
             }
         }
-        text::content(sent)
+        text::content(text::each(&sent))
     }
 
     fn event(&mut self, ctx: &Context<'_>, content: Content) -> Option<Event> {

@@ -34,16 +34,21 @@ pub(crate) fn member<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a 
 }
 
 /// The digest of members, whatever their order, null being absent: that of their canonical text.
-pub(crate) fn content(members: Map<String, Value>) -> Content {
+pub(crate) fn content<'a>(members: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Content {
     let mut canonical = Vec::with_capacity(512);
-    write_object(&members, &mut canonical);
+    write_object(members, &mut canonical);
     Digest::of(&canonical)
+}
+
+/// The members of an object.
+pub(crate) fn each(members: &Map<String, Value>) -> impl Iterator<Item = (&str, &Value)> {
+    members.iter().map(|(name, value)| (name.as_str(), value))
 }
 
 /// Writes what [`tollbook_types::json::canonical`] gives, without copying the value first.
 fn write(value: &Value, out: &mut Vec<u8>) {
     match value {
-        Value::Object(members) => write_object(members, out),
+        Value::Object(members) => write_object(each(members), out),
         Value::Array(items) => {
             out.push(b'[');
             for (at, item) in items.iter().enumerate() {
@@ -58,8 +63,8 @@ fn write(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-fn write_object(members: &Map<String, Value>, out: &mut Vec<u8>) {
-    let mut sorted: Vec<(&String, &Value)> = members.iter().filter(|(_, value)| !value.is_null()).collect();
+fn write_object<'a>(members: impl IntoIterator<Item = (&'a str, &'a Value)>, out: &mut Vec<u8>) {
+    let mut sorted: Vec<(&str, &Value)> = members.into_iter().filter(|(_, value)| !value.is_null()).collect();
     sorted.sort_unstable_by_key(|(name, _)| *name);
     out.push(b'{');
     for (at, (name, value)) in sorted.into_iter().enumerate() {
@@ -73,7 +78,7 @@ fn write_object(members: &Map<String, Value>, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-fn write_scalar(scalar: &impl serde::Serialize, out: &mut Vec<u8>) {
+fn write_scalar(scalar: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
     // A scalar's text goes into memory, which does not fail.
     serde_json::to_writer(&mut *out, scalar).unwrap_or_default();
 }
@@ -98,7 +103,7 @@ mod tests {
         let text = r#"{"b":null,"a":[{"d":1.5e-7,"c":null,"\u00e9\n":[]},"x\"",null,true],"A":{}}"#;
         let Ok(Value::Object(members)) = json::parse(text.as_bytes()) else { unreachable!() };
         let canonical = json::canonical(&Value::Object(members.clone()));
-        assert_eq!(content(members), Digest::of(canonical.as_bytes()));
+        assert_eq!(content(each(&members)), Digest::of(canonical.as_bytes()));
     }
 
     #[test]

@@ -157,7 +157,7 @@ pub(super) fn finish(
         ("status", Value::from(status.name())),
         ("nanos", Value::from(source.start_nanos)),
     ];
-    let members = members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let content = content_of(members.iter().map(|(name, value)| (*name, value)));
     Ok(Event {
         id: call.id,
         source: SOURCE.to_owned(),
@@ -185,7 +185,7 @@ pub(super) fn finish(
         estimator: None,
         worst_case: None,
         hold_id: None,
-        content: content_of(members),
+        content,
     })
 }
 
