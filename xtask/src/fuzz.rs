@@ -38,6 +38,8 @@ pub fn run(args: &[String]) -> Result<(), String> {
             // Naming the target keeps the flags away from build scripts.
             .args(["run", "--release", "--quiet", "--target", &host()?, "--bin", target, "--"])
             .arg(&corpus)
+            // What is well formed, to begin with.
+            .args(Some(fuzz.join("seeds").join(target)).filter(|seeds| seeds.is_dir()))
             .args([&format!("-max_total_time={seconds}"), "-rss_limit_mb=1024", "-verbosity=0"])
             .arg("-print_final_stats=1")
             .env("RUSTFLAGS", flags)

@@ -32,7 +32,7 @@ mod members;
 pub mod metrics;
 mod object;
 mod openapi;
-mod otlp;
+pub mod otlp;
 mod params;
 mod prices;
 mod privacy;

@@ -5,9 +5,9 @@
 //! What a span means is for `tollbook_usage::otel`; here is how it comes and what becomes of it.
 
 mod answer;
-mod items;
-mod json;
-mod protobuf;
+pub mod items;
+pub mod json;
+pub mod protobuf;
 mod receive;
 mod record;
 
