@@ -44,7 +44,7 @@ pub(crate) struct Telemetry {
 const TAG: Tag = Tag { name: "telemetry", about: "Calls told by OpenTelemetry, as OTLP over HTTP." };
 
 /// Its routes.
-pub fn routes() -> Vec<Route> {
+pub(crate) fn routes() -> Vec<Route> {
     let traces_doc =
         doc("Take spans", "Spans that are calls to models are recorded, but for calls above calls.");
     let logs_doc = doc("Take log records", "Records of coding agents that tell of calls are recorded.");
@@ -75,7 +75,7 @@ fn doc(summary: &'static str, about: &'static str) -> Doc {
 }
 
 /// Records the calls among spans.
-pub async fn traces(
+pub(crate) async fn traces(
     state: State<Arc<Shared>>,
     caller: Extension<Caller>,
     headers: HeaderMap,
@@ -85,7 +85,7 @@ pub async fn traces(
 }
 
 /// Records the calls among log records.
-pub async fn logs(
+pub(crate) async fn logs(
     state: State<Arc<Shared>>,
     caller: Extension<Caller>,
     headers: HeaderMap,
@@ -95,7 +95,7 @@ pub async fn logs(
 }
 
 /// Counts data points.
-pub async fn metrics(
+pub(crate) async fn metrics(
     state: State<Arc<Shared>>,
     caller: Extension<Caller>,
     headers: HeaderMap,
