@@ -2,6 +2,7 @@
 
 use crate::alert::Fired;
 use crate::definition::Budget;
+use crate::window::Window;
 use std::collections::BTreeMap;
 use tollbook_types::Timestamp;
 
@@ -37,10 +38,13 @@ impl Sums {
 /// The account of one budget, or of one value of its `each`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Account {
-    /// Amounts by the window's key, from the present window on.
+    /// Amounts by the window's key, from the window before the present one on.
     parts: BTreeMap<Timestamp, Sums>,
     /// The first key that counts. It never goes back, whatever the clock does.
     first: Option<Timestamp>,
+    /// The first key of the calendar window before, which is not forgotten yet: the clock may have been
+    /// wrong when it ended.
+    before: Option<Timestamp>,
     /// What was told of the present window.
     pub fired: Fired,
     /// When a throttled call may go next.
@@ -55,9 +59,10 @@ impl Account {
         if self.first.is_some_and(|known| known >= first) {
             return false;
         }
-        let is_new = self.first.replace(first).is_some();
-        self.parts = self.parts.split_off(&first);
-        if is_new && !matches!(budget.window, crate::Window::Rolling { .. }) {
+        let before = self.first.replace(first);
+        self.before = before.filter(|_| !is_rolling(budget));
+        self.parts = self.parts.split_off(&self.before.unwrap_or(first));
+        if self.before.is_some() {
             self.next_at = None;
             return true;
         }
@@ -69,10 +74,28 @@ impl Account {
         self.first
     }
 
-    /// Adds what happened at an instant; what lies before the present window is past.
-    pub fn add(&mut self, budget: &Budget, at: Timestamp, amounts: Sums) {
+    /// The key under which a call counts that is admitted at this instant. Before all that is known, as
+    /// where the clock was set back far, it is the present one: nothing that is admitted goes uncounted.
+    pub fn key(&self, budget: &Budget, at: Timestamp) -> Timestamp {
         let key = budget.window.key(at, &budget.zone.1);
-        if self.first.is_some_and(|first| key < first) {
+        match (self.before, self.first) {
+            (Some(before), _) if key >= before => key,
+            (None, Some(first)) if key < first && is_rolling(budget) => {
+                self.parts.last_key_value().map_or(first, |(newest, _)| *newest)
+            }
+            (_, Some(first)) => key.max(first),
+            (_, None) => key,
+        }
+    }
+
+    /// Adds what happened at an instant; what lies before the windows that are known is past.
+    pub fn add(&mut self, budget: &Budget, at: Timestamp, amounts: Sums) {
+        self.add_to(budget.window.key(at, &budget.zone.1), amounts);
+    }
+
+    /// As [`Account::add`], under a key of [`Account::key`].
+    pub fn add_to(&mut self, key: Timestamp, amounts: Sums) {
+        if self.before.or(self.first).is_some_and(|known| key < known) {
             return;
         }
         let part = self.parts.entry(key).or_default();
@@ -84,10 +107,27 @@ impl Account {
 
     /// What counts at `now`, which [`Account::advance`] has been told.
     pub fn sums(&self, budget: &Budget, now: Timestamp) -> Sums {
-        // A clock that was set back asks for a window that is past: the present one counts.
-        let now = self.first.map_or(now, |first| now.max(first));
-        let last = budget.window.last_key(now, &budget.zone.1);
-        self.parts.range(..=last).fold(Sums::default(), |mut sums, (_, part)| {
+        self.sums_at(budget, self.deciding(budget, now))
+    }
+
+    /// What counts in the present window, even if the clock was set back.
+    pub fn present(&self, budget: &Budget, now: Timestamp) -> Sums {
+        self.sums_at(budget, self.first.map_or(now, |first| now.max(first)))
+    }
+
+    /// The instant whose window decides at `now`. A clock that was set back asks for a window that is past:
+    /// the present one counts, or the past one where more of it is used, so that neither opens again.
+    pub fn deciding(&self, budget: &Budget, now: Timestamp) -> Timestamp {
+        let present = self.first.map_or(now, |first| now.max(first));
+        let used = |at| self.sums_at(budget, at).used();
+        let is_known = self.before.is_some_and(|before| before <= now);
+        if now < present && is_known && used(now) > used(present) { now } else { present }
+    }
+
+    fn sums_at(&self, budget: &Budget, at: Timestamp) -> Sums {
+        let window = (&budget.window, &budget.zone.1);
+        let keys = window.0.first_key(at, window.1)..=window.0.last_key(at, window.1);
+        self.parts.range(keys).fold(Sums::default(), |mut sums, (_, part)| {
             sums.add(*part);
             sums
         })
@@ -97,4 +137,8 @@ impl Account {
     pub fn is_idle(&self) -> bool {
         self.parts.is_empty() && self.fired.is_empty()
     }
+}
+
+fn is_rolling(budget: &Budget) -> bool {
+    matches!(budget.window, Window::Rolling { .. })
 }

@@ -3,7 +3,7 @@
 use crate::account::{Account, Sums};
 use crate::alert::{Crossing, Remembered, Turn};
 use crate::definition::{AtLimit, Budget, Limit, Mode};
-use crate::hold::Hold;
+use crate::hold::{Hold, Share};
 use crate::question::{
     Admitted, Ask, Booked, Booking, Bound, Denied, Item, Limits, Reason, Refused, Standing, Start,
 };
@@ -59,15 +59,16 @@ impl Engine {
             account.add(&slot.budget, *at, *sums);
         }
         for hold in self.holds.values_mut() {
-            hold.parts.retain(|(budget, _, _)| *budget != slot.budget.id);
+            hold.parts.retain(|share| share.budget != slot.budget.id);
             let subject = hold.subject();
             if slot.budget.scope.admits(&subject) {
                 let amount = worst_amount(slot.budget.limit, &hold.worst).unwrap_or(0);
                 let instance = slot.budget.scope.instance(&subject);
                 let account = slot.accounts.entry(instance.clone()).or_default();
                 account.advance(&slot.budget, now);
-                account.add(&slot.budget, hold.at, Sums { held: amount, ..Sums::default() });
-                hold.parts.push((slot.budget.id.clone(), instance, amount));
+                let key = slot.budget.window.key(hold.at, &slot.budget.zone.1);
+                account.add_to(key, Sums { held: amount, ..Sums::default() });
+                hold.parts.push(Share { budget: slot.budget.id.clone(), instance, amount, key });
             }
         }
         let known = self.places.get(&slot.budget.id).copied();
@@ -107,7 +108,7 @@ impl Engine {
     pub fn remove(&mut self, id: &str) {
         self.slots.retain(|slot| slot.budget.id != id);
         for hold in self.holds.values_mut() {
-            hold.parts.retain(|(budget, _, _)| budget != id);
+            hold.parts.retain(|share| share.budget != id);
         }
         self.reindex();
     }
@@ -137,7 +138,8 @@ impl Engine {
             let budget = &slot.budget;
             admitted.is_strict |= budget.mode == Mode::Strict && budget.at_limit != AtLimit::Warn;
             let account = slot.accounts.entry(claim.instance.clone()).or_default();
-            account.add(budget, ask.at, Sums { held: claim.amount, ..Sums::default() });
+            let key = account.key(budget, ask.at);
+            account.add_to(key, Sums { held: claim.amount, ..Sums::default() });
             if claim.next_at.is_some() {
                 account.next_at = claim.next_at;
             }
@@ -151,7 +153,8 @@ impl Engine {
                     hold.strict_picos = Some(claim.amount);
                 }
             }
-            hold.parts.push((budget.id.clone(), claim.instance, claim.amount));
+            let (budget, instance) = (budget.id.clone(), claim.instance);
+            hold.parts.push(Share { budget, instance, amount: claim.amount, key });
         }
         if !hold.parts.is_empty() || !hold.rates.is_empty() || ask.expires_at.is_some() {
             self.holds.insert(ask.id.to_owned(), hold);
@@ -305,7 +308,12 @@ impl Engine {
                 let slot = &mut self.slots[place];
                 let instance = slot.budget.scope.instance(&subject);
                 let account = slot.accounts.entry(instance.clone()).or_default();
-                account.add(&slot.budget, booking.at, item_sums(slot.budget.limit, item));
+                let sums = item_sums(slot.budget.limit, item);
+                match hold.as_ref().and_then(|hold| hold.share(&slot.budget.id, &instance)) {
+                    // It counts where it was held, whatever the clock has done since.
+                    Some(share) => account.add_to(share.key, sums),
+                    None => account.add(&slot.budget, booking.at, sums),
+                }
                 if !touched.contains(&(place, instance.clone())) {
                     touched.push((place, instance));
                 }
@@ -417,12 +425,11 @@ impl Engine {
 
     fn let_go(&mut self, hold: &Hold, tokens: i128, now: Timestamp) {
         self.rates.settle(&hold.rates, tokens);
-        for (id, instance, amount) in &hold.parts {
-            let Some(place) = self.places.get(id).copied() else { continue };
-            self.advance_instance(place, instance, now);
-            let slot = &mut self.slots[place];
-            if let Some(account) = slot.accounts.get_mut(instance) {
-                account.add(&slot.budget, hold.at, Sums { held: -amount, ..Sums::default() });
+        for share in &hold.parts {
+            let Some(place) = self.places.get(&share.budget).copied() else { continue };
+            self.advance_instance(place, &share.instance, now);
+            if let Some(account) = self.slots[place].accounts.get_mut(&share.instance) {
+                account.add_to(share.key, Sums { held: -share.amount, ..Sums::default() });
             }
         }
     }
@@ -448,7 +455,7 @@ impl Engine {
     fn look(&mut self, place: usize, instance: &Option<String>, now: Timestamp) {
         let slot = &mut self.slots[place];
         let Some(account) = slot.accounts.get_mut(instance) else { return };
-        let (spent, limit) = (account.sums(&slot.budget, now).spent, slot.budget.limit_at(now));
+        let (spent, limit) = (account.present(&slot.budget, now).spent, slot.budget.limit_at(now));
         let may_repeat = matches!(slot.budget.window, Window::Rolling { .. });
         let turns = account.fired.look(&slot.budget.warn_at, spent, limit, may_repeat);
         let told = Told { slot: &slot.budget, instance, window: account.first(), spent, now };
@@ -516,8 +523,7 @@ fn pace(budget: &Budget, now: Timestamp, amount: i128, left: i128) -> Option<Tim
 }
 
 fn standing(budget: &Budget, instance: Option<&str>, account: Option<&Account>, now: Timestamp) -> Standing {
-    // A clock that was set back does not reopen a window.
-    let now = account.and_then(Account::first).map_or(now, |first| now.max(first));
+    let now = account.map_or(now, |account| account.deciding(budget, now));
     let range = budget.window.range(now, &budget.zone.1);
     Standing {
         budget: budget.id.clone(),

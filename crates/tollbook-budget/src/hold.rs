@@ -6,6 +6,17 @@ use crate::scope::Subject;
 use std::sync::Arc;
 use tollbook_types::{Attribution, Timestamp};
 
+/// What a hold takes of one budget.
+#[derive(Clone, Debug)]
+pub(crate) struct Share {
+    pub budget: String,
+    /// The value of its `each`.
+    pub instance: Option<String>,
+    pub amount: i128,
+    /// Where the account counts it.
+    pub key: Timestamp,
+}
+
 /// A hold, with what a later budget needs to know of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Hold {
@@ -17,8 +28,7 @@ pub(crate) struct Hold {
     who: Arc<Attribution>,
     pub worst: Bound,
     pub expires_at: Option<Timestamp>,
-    /// Budget, value of its `each`, amount.
-    pub parts: Vec<(String, Option<String>, i128)>,
+    pub parts: Vec<Share>,
     pub strict_picos: Option<i128>,
     /// What rate limits count for it.
     pub rates: Vec<Part>,
@@ -38,6 +48,11 @@ impl Hold {
             strict_picos: None,
             rates: Vec::new(),
         }
+    }
+
+    /// What it takes of this budget, or of this value of its `each`.
+    pub fn share(&self, budget: &str, instance: &Option<String>) -> Option<&Share> {
+        self.parts.iter().find(|share| share.budget == budget && share.instance == *instance)
     }
 
     pub fn subject(&self) -> Subject<'_> {

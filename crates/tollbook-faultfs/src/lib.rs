@@ -1,21 +1,25 @@
-//! A library to preload (`LD_PRELOAD`) into a process whose writing is to be watched or broken.
+//! A library to preload (`LD_PRELOAD`) into a process whose writing is to be watched or broken, or whose
+//! clock is to be wrong.
 //!
 //! It stands between the process and the file system for the files below one directory, and changes
 //! nothing for all others. What it does is said by environment variables, all of them full paths:
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `FAULTFS_DIR` | the directory; without it nothing is done at all |
+//! | `FAULTFS_DIR` | the directory; without it nothing is done to files |
 //! | `FAULTFS_LOG` | append every change of the directory to this file, in the order it happened |
 //! | `FAULTFS_ACKS` | what is written to this file is put into the log as well, as a mark |
 //! | `FAULTFS_FULL` | while this file is there, the disk is full: no file is made, none grows |
 //! | `FAULTFS_FULL_AFTER` | with `FAULTFS_FULL`: so many bytes still fit |
 //! | `FAULTFS_EIO` | when this file is there, it is removed and one fsync fails |
+//! | `FAULTFS_CLOCK` | the wall clock is wrong by as many seconds as this file says |
 //!
 //! A log record is a byte for the kind, the length of the path, an offset, the length of the data
 //! (each little-endian: u32, u64, u32), the path, the data. `fallocate` made past the C library is
 //! not seen, so a sync carries the length that the file has by then. This crate must never call the
 //! C library's own file functions, which would come back here: it makes system calls.
+
+mod clock;
 
 use libc::{
     SYS_faccessat, SYS_fallocate, SYS_fdatasync, SYS_fsync, SYS_ftruncate, SYS_openat, SYS_pwritev,
@@ -344,6 +348,7 @@ macro_rules! stand_in {
 type Path = *const c_char;
 type Bytes = *const c_void;
 type Parts = *const iovec;
+type Time = *mut libc::timespec;
 
 stand_in! {
     open(path: Path, flags: c_int, mode: mode_t) -> c_int { opened(libc::AT_FDCWD, path, flags, mode) }
@@ -379,4 +384,5 @@ stand_in! {
     }
     fsync(fd: c_int) -> c_int { synced(fd, SYS_fsync) }
     fdatasync(fd: c_int) -> c_int { synced(fd, SYS_fdatasync) }
+    clock_gettime(clock: libc::clockid_t, now: Time) -> c_int { clock::told(clock, now) }
 }

@@ -222,6 +222,61 @@ fn windows_begin_anew_and_a_closed_one_never_reopens() {
 }
 
 #[test]
+fn a_clock_that_was_wrong_opens_nothing() {
+    // What is asked at these instants, in this order, under a limit of 1.00 a day.
+    let cases: &[(&[(&str, i128)], &str)] = &[
+        // Far ahead and back: the day that was spent is still spent.
+        (
+            &[("2026-11-22T12:00:00Z", 90), ("2027-12-27T12:00:00Z", 20), ("2026-11-22T12:01:00Z", 20)],
+            "ok ok spent (b)",
+        ),
+        // Back over midnight: what is used there counts in its own day, and each day has its limit.
+        (
+            &[
+                ("2026-11-22T22:00:00Z", 5),
+                ("2026-11-23T00:10:00Z", 40),
+                ("2026-11-22T23:10:00Z", 50),
+                ("2026-11-22T23:11:00Z", 40),
+                ("2026-11-23T00:11:00Z", 70),
+                ("2026-11-23T00:12:00Z", 60),
+            ],
+            "ok ok ok ok spent (b) ok",
+        ),
+        // Further back than anything that is known: it counts in the present day.
+        (
+            &[("2026-11-22T12:00:00Z", 60), ("2026-11-01T12:00:00Z", 30), ("2026-11-22T12:01:00Z", 30)],
+            "ok ok spent (b)",
+        ),
+    ];
+    for (asked, expected) in cases {
+        for is_booked in [true, false] {
+            let mut engine = engine_of(r#""limit_usd":"1","window":"day","mode":"strict""#);
+            let mut results = Vec::new();
+            for (nth, (at, amount)) in asked.iter().enumerate() {
+                let id = format!("c{nth}");
+                let call = call(&id, "", *amount).at(at);
+                engine.tick(at.parse().unwrap());
+                results.push(verdict(&call.admit(&mut engine)));
+                if is_booked && results.last().unwrap() == "ok" {
+                    call.book(&mut engine, 1 + nth as u64, cents(*amount));
+                }
+            }
+            assert_eq!(results.join(" "), *expected, "{asked:?}, booked: {is_booked}");
+        }
+    }
+    // In a rolling window, too, what is admitted while the clock is behind counts.
+    let mut engine = engine_of(r#""limit_calls":2,"window":"rolling","minutes":60,"mode":"strict""#);
+    for (at, expected) in [("12:00:30", "ok"), ("09:00:00", "ok"), ("09:01:00", "spent (b)")] {
+        let at = format!("2026-11-22T{at}Z");
+        let call = call(&at, "", 1).at(&at);
+        assert_eq!(verdict(&call.admit(&mut engine)), expected, "{at}");
+        if expected == "ok" {
+            call.book(&mut engine, 1, cents(1));
+        }
+    }
+}
+
+#[test]
 fn a_rolling_window_forgets_bit_by_bit() {
     let mut engine = engine(&[("b", r#""limit_calls":2,"window":"rolling","minutes":60,"mode":"strict""#)]);
     let mut ask = |id: &str, at: &str| {

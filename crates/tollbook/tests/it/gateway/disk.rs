@@ -1,26 +1,10 @@
 //! A full disk: calls go on, what is not recorded is counted and said, and recording comes back.
 
+use super::preload;
 use super::running::{Running, Setup, chat};
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 use tollbook_testkit::Call;
-
-/// The library that makes the disk full; it is built when it is not there.
-fn library() -> PathBuf {
-    // …/target/release/deps/it-0123: the profile's directory is two up.
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().unwrap().parent().unwrap();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--offline", "--package", "tollbook-faultfs", "--target-dir"]);
-    cargo.arg(profile.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
-    if profile.ends_with("release") {
-        cargo.arg("--release");
-    }
-    let built = cargo.output().unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    profile.join("libtollbook_faultfs.so")
-}
 
 #[test]
 fn on_a_full_disk_calls_go_on_and_what_is_not_recorded_is_counted() {
@@ -30,7 +14,7 @@ fn on_a_full_disk_calls_go_on_and_what_is_not_recorded_is_counted() {
     let mut set = |name: &str, value: PathBuf| {
         setup.environment.push((name.to_owned(), value.display().to_string()));
     };
-    set("LD_PRELOAD", library());
+    set("LD_PRELOAD", preload::library());
     set("FAULTFS_FULL", full.clone());
     // What the server does in its own directory is watched; the log is not.
     let root = tempfile::tempdir().unwrap();
