@@ -185,7 +185,7 @@ impl From<LedgerError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
         match error {
-            StoreError::RangeTooLarge { .. } | StoreError::TooLong => {
+            StoreError::RangeTooLarge { .. } | StoreError::TooManyRows { .. } | StoreError::TooLong => {
                 let detail = format!("{error}; choose a shorter range or fewer dimensions");
                 Problem::new(Code::RangeTooLarge, detail)
             }

@@ -8,7 +8,7 @@ use crate::params::{Params, invalid};
 use crate::problem::Problem;
 use crate::routes::{Route, route};
 use crate::shared::Shared;
-use crate::usage::{LIMIT_MAX, asked, asks};
+use crate::usage::{LIMIT_MAX, asked, asks, refuse_more_rows};
 use crate::wire::StatsView;
 use crate::wire::schema::FiguresReport;
 use axum::Extension;
@@ -17,6 +17,7 @@ use axum::response::Response;
 use http::{HeaderMap, Method, Uri};
 use std::sync::Arc;
 use tollbook_store::{StatsQuery, Store};
+use tollbook_types::limits::ANSWER_ROWS_MAX;
 use tollbook_types::{Timestamp, parse_instant};
 
 /// Its routes.
@@ -46,6 +47,7 @@ pub async fn report(
     let asked = ("stats", query.clone(), zone.clone());
     let ask = move |store: &dyn Store| {
         let report = store.stats(&query)?;
+        refuse_more_rows(report.rows.len(), ANSWER_ROWS_MAX)?;
         Ok(serde_json::to_vec(&StatsView { query: &query, zone: &zone, report: &report }))
     };
     etag::answer(&shared, &headers, &asked, ask).await

@@ -17,7 +17,8 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, Method, Uri};
 use std::sync::Arc;
-use tollbook_store::{Dimension, Interval, Store, UsageQuery, View};
+use tollbook_store::{Dimension, Interval, Store, StoreError, UsageQuery, View};
+use tollbook_types::limits::ANSWER_ROWS_MAX;
 use tollbook_types::parse_instant;
 
 /// Rows of a bucket that may be told to stand alone.
@@ -67,10 +68,16 @@ pub async fn report(
     let ask = move |store: &dyn Store| {
         let report = store.usage(&query)?;
         let report = if let Some(limit) = limit { report.top(limit)? } else { report };
+        refuse_more_rows(report.rows.len(), ANSWER_ROWS_MAX)?;
         // Many rows are many bytes: they are written here, where it may take its time.
         Ok(serde_json::to_vec(&ReportView { query: &query, zone: &zone, report: &report }))
     };
     etag::answer(&shared, &headers, &asked, ask).await
+}
+
+/// An answer is held in memory, so that there is no more of it than this.
+pub fn refuse_more_rows(rows: usize, limit: usize) -> Result<(), StoreError> {
+    if rows <= limit { Ok(()) } else { Err(StoreError::TooManyRows { rows, limit }) }
 }
 
 /// The question for calls in groups that is asked, within what the caller sees, and its zone's name.
@@ -109,4 +116,18 @@ pub fn asked(mut params: Params, shared: &Shared, caller: &Caller) -> Result<(Us
         view,
     };
     Ok((query, zone.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::Code;
+
+    #[test]
+    fn an_answer_has_a_bound() {
+        assert!(refuse_more_rows(3, 3).is_ok());
+        let problem = Problem::from(refuse_more_rows(4, 3).unwrap_err());
+        assert_eq!(problem.code, Code::RangeTooLarge);
+        assert!(problem.detail.starts_with("the answer has 4 rows, at most 3"), "{}", problem.detail);
+    }
 }

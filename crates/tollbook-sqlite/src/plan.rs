@@ -1,8 +1,8 @@
-//! Which rollup answers a query, and which stretches of time are left to be read call by call.
+//! Which rollups answer a query, and which stretches of time are left to be read call by call.
 //!
 //! A rollup row serves when it lies within the range and within one bucket of the answer; whatever
-//! is cut by an end of the range or by a bucket's end is read from the entries instead. This
-//! module must never know what is summed.
+//! is cut by an end of the range or by a bucket's end is read from a finer rollup, and at last from
+//! the entries. This module must never know what is summed.
 
 use crate::fold::day_span;
 use crate::parts::{Home, home};
@@ -24,55 +24,38 @@ pub(crate) fn span_of(range: TimeRange) -> Span {
     (range.from.map_or(i64::MIN, ceiling), range.to.map_or(i64::MAX, ceiling))
 }
 
-/// The rollup that answers best, if any can.
-pub(crate) fn choose(
-    query: &UsageQuery,
-    (from, to): Span,
-    zone: &Zone,
-) -> Result<Option<Rollup>, StoreError> {
+/// The rollups that answer, each for what the one before cuts; none if the entries have to.
+pub(crate) fn choose(query: &UsageQuery, (from, to): Span, zone: &Zone) -> &'static [Rollup] {
     let filtered = query.filters.iter().map(|filter| &filter.dimension);
     let asked = || query.group_by.iter().chain(filtered.clone());
     if asked().any(|d| home(d) == Home::Own || *d == Dimension::AgentName) {
-        return Ok(None);
+        return &[];
     }
     let of_model = |d: &Dimension| matches!(d, Dimension::Provider | Dimension::Model);
     let by_model = asked().all(of_model);
     let by_project = asked().all(|d| of_model(d) || *d == Dimension::Project);
-    let days = match () {
-        () if asked().all(|d| home(d) == Home::Who) => Rollup::DayAccounts,
-        () if asked().all(|d| home(d) != Home::Who) => Rollup::DayWorks,
-        () => Rollup::Days,
-    };
-    let meets = |unit: Unit| {
-        let whole = |at: i64| {
-            let offset = instant(at).map_or(0, |at| query.zone.to_offset(at).seconds());
-            (i64::from(offset) * 1_000_000) % unit.micros() == 0
-        };
-        query.interval == Interval::None || (whole(from) && whole(to))
-    };
-    let days_meet = match query.interval {
-        Interval::None => true,
+    let are_hours_whole = [from, to].into_iter().all(|at| {
+        let offset = instant(at).map_or(0, |at| query.zone.to_offset(at).seconds());
+        offset % 3_600 == 0
+    });
+    // Of the days of other zones only those at the ends of weeks and months are cut.
+    let days_serve = match query.interval {
+        Interval::None | Interval::Week | Interval::Month => true,
         Interval::Hour => false,
-        Interval::Day | Interval::Week | Interval::Month => query.zone == *zone,
+        Interval::Day => query.zone == *zone,
     };
-    if by_model && meets(Unit::Hour) {
-        return Ok(Some(Rollup::Hours));
+    let is_by_account = asked().all(|d| home(d) == Home::Who);
+    let is_by_work = asked().all(|d| home(d) != Home::Who);
+    match () {
+        () if by_model && query.interval == Interval::Hour && !are_hours_whole => &[Rollup::Quarters],
+        () if by_model => &[Rollup::Hours, Rollup::Quarters],
+        () if by_project && is_by_account && days_serve => &[Rollup::DayAccounts, Rollup::Quarters],
+        () if by_project => &[Rollup::Quarters],
+        () if !days_serve => &[],
+        () if is_by_account => &[Rollup::DayAccounts],
+        () if is_by_work => &[Rollup::DayWorks],
+        () => &[Rollup::Days],
     }
-    // Days have fewer rows than quarters, but the ends of a range may cut them.
-    let is_whole = cut(days, (from, to), zone)?.1.is_empty();
-    if days_meet && is_whole && days == Rollup::DayAccounts {
-        return Ok(Some(days));
-    }
-    if by_project && meets(Unit::Quarter) {
-        return Ok(Some(Rollup::Quarters));
-    }
-    Ok(match query.interval {
-        _ if days_meet => Some(days),
-        _ if by_project => Some(Rollup::Quarters),
-        // Only the days at the ends of weeks and months are cut.
-        Interval::Week | Interval::Month => Some(days),
-        _ => None,
-    })
 }
 
 /// The stretch that whole rows of a rollup cover, and what is left of the range at its ends.

@@ -57,9 +57,9 @@ impl Summing<'_> {
             return Ok(());
         }
         let cutoff = meta.cutoff.unwrap_or(i64::MIN).clamp(from, to);
-        let chosen = choose(self.query, (cutoff, to), &zone)?;
+        let chosen = choose(self.query, (cutoff, to), &zone);
         // Before the cut-off only days are left, and only as they were kept.
-        if from < cutoff && chosen.is_some() && !matches!(self.query.view, View::AsOf(_)) {
+        if from < cutoff && !chosen.is_empty() && !matches!(self.query.view, View::AsOf(_)) {
             let (whole, _) = cut(Rollup::Days, (from, cutoff), &zone)?;
             match self.query.view {
                 View::Billed => {
@@ -73,14 +73,16 @@ impl Summing<'_> {
         if cutoff >= to {
             return Ok(());
         }
-        match chosen {
-            Some(rollup) if !self.is_adjusted((cutoff, to))? => {
-                let (whole, ends) = cut(rollup, (cutoff, to), &zone)?;
-                self.left.extend(ends);
-                self.rows(rollup, whole, None)?;
-                self.newest(meta, whole)?;
+        self.left.push((cutoff, to));
+        if !chosen.is_empty() && !self.is_adjusted((cutoff, to))? {
+            for rollup in chosen {
+                for span in std::mem::take(&mut self.left) {
+                    let (whole, ends) = cut(*rollup, span, &zone)?;
+                    self.left.extend(ends);
+                    self.rows(*rollup, whole, None)?;
+                }
             }
-            _ => self.left.push((cutoff, to)),
+            self.newest(meta, (cutoff, to))?;
         }
         check_rows(self.connection, meta, &self.left, raw_rows_max)?;
         for span in std::mem::take(&mut self.left) {
@@ -104,9 +106,6 @@ impl Summing<'_> {
 
     /// The bucket of a rollup row, or `None` if a bucket's end cuts it: then it is left.
     fn bucket(&mut self, (start, end): Span) -> Result<Option<i64>, StoreError> {
-        if self.left.last() == Some(&(start, end)) {
-            return Ok(None);
-        }
         let bucket = self.grouping.buckets.of(start)?;
         if end <= bucket.1 {
             return Ok(Some(bucket.0));

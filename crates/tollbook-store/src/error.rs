@@ -28,6 +28,14 @@ pub enum StoreError {
         /// The limit.
         limit: u64,
     },
+    /// The answer has more rows than one may.
+    #[error("the answer has {rows} rows, at most {limit} are told at once")]
+    TooManyRows {
+        /// Its rows.
+        rows: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// The query took longer than any may.
     #[error("the question takes longer to answer than any may")]
     TooLong,

@@ -127,7 +127,7 @@ impl From<StoreError> for Failure {
             StoreError::Full(_) => {
                 failure.hint("free some space and run the same again: nothing counts twice")
             }
-            StoreError::RangeTooLarge { .. } | StoreError::TooLong => {
+            StoreError::RangeTooLarge { .. } | StoreError::TooManyRows { .. } | StoreError::TooLong => {
                 failure.hint("choose a shorter range, the store's own time zone, or fewer dimensions")
             }
             StoreError::Busy(_) => failure.hint("try again in a moment"),
