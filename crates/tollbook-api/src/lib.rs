@@ -46,6 +46,7 @@ mod session;
 mod shared;
 mod stats;
 mod stream;
+mod summaries;
 mod usage;
 pub mod wire;
 
@@ -57,6 +58,7 @@ pub use channels::{Channels, Known};
 pub use code::Code;
 pub use held::{Person, held_on};
 pub use routes::Listed;
+pub use summaries::{SummaryFault, SummaryForm, SummaryOrder};
 
 use live::Flights;
 use metrics::Figures;
@@ -87,6 +89,8 @@ pub struct Options {
     pub channels: Vec<ChannelForm>,
     /// Rules of the configuration; kinds that it does not name are as they are unless said.
     pub alerts: Vec<RuleForm>,
+    /// Summaries of the configuration.
+    pub summaries: Vec<SummaryForm>,
 }
 
 /// The API over a ledger.
@@ -136,6 +140,7 @@ impl Api {
             hub: self.shared.hub.clone(),
             sent: self.shared.sent.clone(),
             watch: self.shared.watch.clone(),
+            summaries: self.shared.summaries.clone(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::live::{Flights, Hub};
 use crate::metrics::{Calls, Counts, Figures, Seeds};
 use crate::otlp::Telemetry;
 use crate::problem::Problem;
+use crate::summaries::Summaries;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub struct Shared {
     pub sent: Arc<Sent>,
     /// What rules look at.
     pub watch: Arc<Watch>,
+    /// What people are told from time to time.
+    pub summaries: Arc<Summaries>,
     /// Streams on their way.
     pub flights: Option<Arc<dyn Flights>>,
     /// Who failed to prove who they are.
@@ -79,6 +82,7 @@ impl Shared {
         let channels = Channels::load(&ledger, &options.channels).map_err(io::Error::other)?;
         let sender = Sender::new().map_err(io::Error::other)?;
         let watch = Arc::new(Watch::new(&options, clock.clone()));
+        let summaries = Arc::new(Summaries::new(&options, clock.clone()));
         Ok(Shared {
             store: ledger.store().clone(),
             ledger,
@@ -95,6 +99,7 @@ impl Shared {
             sender,
             sent: Arc::default(),
             watch,
+            summaries,
             flights: None,
             options,
             backoff: Backoff::default(),

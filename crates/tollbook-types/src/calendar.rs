@@ -34,6 +34,24 @@ pub fn first_of_days(days: u32, now: Timestamp, zone: &Zone) -> Option<Timestamp
     Some(first_instant(first, zone))
 }
 
+/// When the zone's clocks show this hour (0 to 23) of the day that begins at `start`; where they jump
+/// over it, an hour later on them, and where they show it twice, the first time.
+///
+/// ```
+/// use tollbook_types::{Zone, hour_of_day};
+/// let berlin = Zone::get("Europe/Berlin").unwrap();
+/// let day = "2026-03-28T23:00:00Z".parse().unwrap(); // 23 hours: 02:00 is skipped
+/// assert_eq!(hour_of_day(day, 8, &berlin).to_string(), "2026-03-29T06:00:00Z");
+/// assert_eq!(hour_of_day(day, 2, &berlin).to_string(), "2026-03-29T01:00:00Z");
+/// ```
+pub fn hour_of_day(start: Timestamp, hour: u8, zone: &Zone) -> Timestamp {
+    let date = zone.to_datetime(start).date();
+    let time = Time::new(i8::try_from(hour).unwrap_or(0), 0, 0, 0);
+    let shown = time.map(|time| zone.to_ambiguous_timestamp(date.to_datetime(time)));
+    // A day that begins late has no hour before that.
+    shown.and_then(|shown| shown.compatible()).map_or(start, |at| at.max(start))
+}
+
 /// A kind of stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Period {

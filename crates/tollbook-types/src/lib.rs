@@ -27,7 +27,7 @@ mod time;
 mod usage;
 
 pub use attribution::Attribution;
-pub use calendar::{Period, Zone, first_of_days};
+pub use calendar::{Period, Zone, first_of_days, hour_of_day};
 pub use capture::{Capture, Captured};
 pub use card::{CardId, CardRate, CostLine, RateCard, RateStep};
 pub use digest::Digest;

@@ -7,6 +7,7 @@ use super::{Watch, message_of};
 use crate::channels::Channels;
 use crate::live::Hub;
 use crate::metrics::Family;
+use crate::summaries::Summaries;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,6 +61,7 @@ pub struct Courier {
     pub(crate) hub: Arc<Hub>,
     pub(crate) sent: Arc<Sent>,
     pub(crate) watch: Arc<Watch>,
+    pub(crate) summaries: Arc<Summaries>,
 }
 
 impl Courier {
@@ -96,16 +98,14 @@ impl Courier {
 
     /// What is to be told now, after whoever watches was told what is new.
     async fn look(&self) -> Vec<Due> {
-        let (ledger, watch) = (self.ledger.clone(), self.watch.clone());
+        let (ledger, watch, summaries) = (self.ledger.clone(), self.watch.clone(), self.summaries.clone());
         let looked = spawn_blocking(move || {
-            let found = look(&ledger, &watch);
+            let found = look(&ledger, &watch, &summaries);
             (found, ledger.due_alerts())
         });
         let Ok((found, due)) = looked.await else { return Vec::new() };
-        match found {
-            Ok(changed) => changed.iter().for_each(|alert| self.tell(alert)),
-            // It is found again with the next look.
-            Err(error) => tracing::debug!("alerts cannot be recorded now: {error}"),
+        for alert in found {
+            self.tell(&alert);
         }
         due
     }
@@ -113,6 +113,7 @@ impl Courier {
     fn tell(&self, alert: &Arc<Alert>) {
         let (id, rule) = (&alert.id, &alert.key.rule);
         match alert.state {
+            _ if alert.report.is_some() => tracing::info!(id, rule, "{}", alert.summary),
             AlertState::Firing => tracing::warn!(id, rule, "{}", alert.summary),
             AlertState::Resolved => tracing::info!(id, rule, "is over: {}", alert.summary),
         }
@@ -162,9 +163,15 @@ impl Courier {
     }
 }
 
-fn look(ledger: &Ledger, watch: &Watch) -> Result<Vec<Arc<Alert>>, LedgerError> {
-    let mut changed = ledger.alert_on_budgets()?;
-    changed.extend(watch.look(ledger)?);
-    changed.extend(ledger.age_alerts()?);
-    Ok(changed)
+/// What has changed. A part that fails keeps no other from being told.
+fn look(ledger: &Ledger, watch: &Watch, summaries: &Summaries) -> Vec<Arc<Alert>> {
+    let parts = [ledger.alert_on_budgets(), watch.look(ledger), ledger.age_alerts(), summaries.look(ledger)];
+    let found = parts.into_iter().flat_map(|part| {
+        part.unwrap_or_else(|error: LedgerError| {
+            // It is found again with the next look.
+            tracing::debug!("alerts cannot be recorded now: {error}");
+            Vec::new()
+        })
+    });
+    found.collect()
 }

@@ -14,6 +14,7 @@ use crate::params::{Params, invalid};
 use crate::problem::Problem;
 use crate::routes::{Route, route};
 use crate::shared::Shared;
+use crate::summaries;
 use crate::wire::AlertView;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
@@ -41,7 +42,7 @@ pub fn routes() -> Vec<Route> {
     let listing = Doc::new(TAG, "List alerts")
         .about("Latest first. Those that are over are kept for 90 days.")
         .query("state", "Only those that still hold, or no more.", doc::words(&["firing", "resolved"]))
-        .query("rule", "Only those of this rule: `budget:ID`, or a rule's kind.", doc::text())
+        .query("rule", "Only those of this rule: `budget:ID`, a rule's kind, or `summary`.", doc::text())
         .query("limit", "Alerts on a page, 50 unless said.", doc::whole(1, LIMIT_MAX as u64))
         .query("cursor", "`next_cursor` of the page before; the rest unchanged.", doc::text())
         .gives(200, "A page of alerts.", [Content::json::<Page>()])
@@ -124,6 +125,9 @@ async fn acknowledge(
 
 /// What a channel is told of an alert.
 fn message_of(alert: &Alert, tells: AlertState) -> Message {
+    if let Some(report) = &alert.report {
+        return summaries::message_of(alert, report);
+    }
     let view = AlertView::of(alert);
     let mut data = serde_json::to_value(&view).unwrap_or_default();
     data["state"] = json!(tells.name());

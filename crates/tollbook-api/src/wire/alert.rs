@@ -1,6 +1,6 @@
 //! The shapes of alerts and channels.
 
-use super::schema;
+use super::{SummaryView, schema};
 use serde::{Deserialize, Serialize};
 use tollbook_ledger::alerts::{Alert, Delivery, Progress};
 use tollbook_notify::{Channel, Secret};
@@ -13,9 +13,9 @@ use utoipa::ToSchema;
 pub struct AlertView {
     /// `alr_…`: the same for the same rule, threshold and period, whatever happens in between.
     pub id: String,
-    /// `budget:ID`
+    /// `budget:ID`, a rule's kind, or `summary`.
     pub rule: String,
-    /// What was passed: percents of a budget's limit.
+    /// What was passed: percents of a budget's limit; of a summary how often it comes.
     pub threshold: String,
     /// `info`, `warning` or `critical`.
     #[schema(pattern = "^(info|warning|critical)$")]
@@ -46,6 +46,9 @@ pub struct AlertView {
     pub acknowledged_at: Option<Timestamp>,
     /// Whom it has reached.
     pub deliveries: Vec<DeliveryView>,
+    /// What was used, of a summary: it is `resolved` from the start, and told all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<SummaryView>,
 }
 
 /// A message of an alert for a channel.
@@ -87,6 +90,7 @@ impl AlertView {
             resolved_at: alert.resolved_at,
             acknowledged_at: alert.acknowledged.as_ref().map(|seen| seen.at),
             deliveries: alert.deliveries.iter().map(DeliveryView::of).collect(),
+            report: alert.report.as_ref().map(SummaryView::of),
         }
     }
 }

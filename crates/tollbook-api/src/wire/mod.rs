@@ -19,6 +19,7 @@ mod rate;
 mod report;
 pub mod schema;
 mod stats;
+mod summary;
 
 pub use alert::{AlertView, ChannelTestView, ChannelView, DeliveryView, NewChannelView};
 pub use audit::AuditView;
@@ -33,3 +34,4 @@ pub use person::{ErasedView, ErasureView, HeldView, NewErasureView, OpenCallView
 pub use rate::{NewRateLimitView, RateLimitView, RateView};
 pub use report::{MeasuresView, ReportView, has_amount};
 pub use stats::StatsView;
+pub use summary::SummaryView;

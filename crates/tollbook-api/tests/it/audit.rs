@@ -160,6 +160,7 @@ fn alert(rig: &Rig) -> String {
         unit: text("calls"),
         until: None,
         channels: Vec::new(),
+        report: None,
     };
     rig.ledger.raise_alert(new).unwrap().unwrap().id.clone()
 }

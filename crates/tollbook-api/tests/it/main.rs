@@ -24,3 +24,4 @@ mod queries;
 mod rig;
 mod seeds;
 mod session;
+mod summaries;

@@ -1,5 +1,6 @@
 //! Taking a person out of alerts: those of a budget that counts a user, or each user for themselves, go on
-//! under the pseudonym that their calls have, so that nothing is told a second time.
+//! under the pseudonym that their calls have, so that nothing is told a second time. Summaries name those
+//! who cost most.
 
 use super::thresholds::{RULE_START, sentence};
 use super::{Alert, AlertKey};
@@ -13,18 +14,26 @@ impl Ledger {
     pub(crate) fn erase_alerts(&self, erasures: &Erasures) -> Result<(), LedgerError> {
         let _changing = self.alert_state().changing();
         for known in self.alerts() {
+            let mut alert = (*known).clone();
             for user in self.users_of(&known) {
                 let who = Attribution { user: Some(user.clone()), ..Attribution::default() };
                 if let Some(erasure) = erasures.of(&who, known.at) {
-                    self.write_alert(without(&known, &Eraser::new(erasure, &user)))?;
+                    alert = without(&alert, &user, &Eraser::new(erasure, &user));
                 }
+            }
+            if alert != *known {
+                self.write_alert(alert)?;
             }
         }
         Ok(())
     }
 
-    /// Whom an alert may be of: the value that it is for, and the user that its budget is of.
+    /// Whom an alert may be of: the value that it is for, and the user that its budget is of; of a
+    /// summary whoever it names.
     fn users_of(&self, alert: &Alert) -> Vec<String> {
+        if let Some(report) = &alert.report {
+            return report.names().map(str::to_owned).collect();
+        }
         let Some(id) = alert.key.rule.strip_prefix(RULE_START) else { return Vec::new() };
         let budget = self.budget(id);
         // Of a budget that has gone it is not known what its values are.
@@ -35,7 +44,10 @@ impl Ledger {
     }
 }
 
-fn without(alert: &Alert, eraser: &Eraser<'_>) -> Alert {
+fn without(alert: &Alert, user: &str, eraser: &Eraser<'_>) -> Alert {
+    if let Some(report) = &alert.report {
+        return Alert { report: Some(report.without(user, eraser)), ..alert.clone() };
+    }
     let subject = eraser.text(&alert.subject);
     let AlertKey { rule, value, threshold, period } = &alert.key;
     let value = value.as_deref().map(|value| eraser.text(value));

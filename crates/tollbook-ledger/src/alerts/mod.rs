@@ -7,10 +7,12 @@
 mod delivery;
 mod erase;
 mod rules;
+mod summary;
 mod thresholds;
 
 pub use delivery::{AlertState, Attempt, Delivery, Progress};
 pub use rules::seen;
+pub use summary::{Every, Summary, Top, TopRow, Used};
 
 use crate::audit::{Act, By};
 use crate::error::LedgerError;
@@ -109,6 +111,8 @@ pub struct NewAlert {
     pub until: Option<Timestamp>,
     /// Channels that are told.
     pub channels: Vec<String>,
+    /// What was used, of a summary: it holds for no time, and is told all the same.
+    pub report: Option<Summary>,
 }
 
 /// Who has seen to an alert.
@@ -154,11 +158,15 @@ pub struct Alert {
     pub acknowledged: Option<Acknowledged>,
     /// Whom it has reached.
     pub deliveries: Vec<Delivery>,
+    /// What was used, of a summary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Summary>,
 }
 
 impl Alert {
     fn new(new: NewAlert, now: Timestamp) -> Alert {
-        let NewAlert { key, severity, subject, summary, value, limit, unit, until, mut channels } = new;
+        let NewAlert { key, severity, subject, summary, value, limit, unit, until, mut channels, report } =
+            new;
         channels.sort();
         channels.dedup();
         let deliver = |channel: &String| Delivery::new(channel, AlertState::Firing, now);
@@ -166,7 +174,7 @@ impl Alert {
             id: key.id(),
             key,
             severity,
-            state: AlertState::Firing,
+            state: if report.is_some() { AlertState::Resolved } else { AlertState::Firing },
             subject,
             summary,
             value,
@@ -174,9 +182,10 @@ impl Alert {
             unit,
             at: now,
             until,
-            resolved_at: None,
+            resolved_at: report.as_ref().map(|_| now),
             acknowledged: None,
             deliveries: channels.iter().map(deliver).collect(),
+            report,
         }
     }
 

@@ -110,6 +110,7 @@ fn new_alert(finding: &Finding) -> NewAlert {
         unit: (*unit).to_owned(),
         until: *until,
         channels: notify.clone(),
+        report: None,
     }
 }
 

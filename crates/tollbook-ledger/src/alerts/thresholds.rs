@@ -136,5 +136,6 @@ fn new_alert(defined: &Defined, crossing: &Crossing) -> NewAlert {
         unit: unit.to_owned(),
         until: range.to,
         channels: budget.notify.clone(),
+        report: None,
     }
 }

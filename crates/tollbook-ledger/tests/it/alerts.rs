@@ -3,7 +3,9 @@
 use crate::rig::{Rig, event, sign};
 use tollbook_budget::rules::{Finding, RuleKind};
 use tollbook_budget::{BudgetForm, Turn};
-use tollbook_ledger::alerts::{Alert, AlertState, Attempt, Progress, recorded_alerts};
+use tollbook_ledger::alerts::{
+    Alert, AlertState, Attempt, Every, Progress, Summary, Top, TopRow, Used, recorded_alerts,
+};
 use tollbook_ledger::{By, ErasureOrder, Ledger};
 use tollbook_store::Zone;
 use tollbook_types::Clock;
@@ -285,4 +287,73 @@ fn an_erased_person_stands_in_no_alert_and_is_told_of_no_second_time() {
     let ledger = open(&rig);
     assert_eq!((names(&ledger), ledger.alert_on_budgets().unwrap()), ([0, 1], vec![]));
     assert_eq!(ledger.alerts().len(), 3);
+}
+
+fn summary(rig: &Rig, users: &[&str]) -> Summary {
+    let now = rig.clock.now();
+    let row = |user: &&str| TopRow {
+        value: Some((*user).to_owned()),
+        calls: 1,
+        tokens: 1,
+        cost: "0.5".parse().unwrap(),
+    };
+    let top = Top {
+        by: "user".to_owned(),
+        rows: users.iter().map(row).collect(),
+        others: 0,
+        others_cost: "0".parse().unwrap(),
+    };
+    Summary {
+        every: Every::Day,
+        from: now - std::time::Duration::from_secs(24 * 3_600),
+        to: now,
+        zone: "UTC".to_owned(),
+        used: Used { calls: 3, cost: "1.5".parse().unwrap(), ..Used::default() },
+        before: Used::default(),
+        top: vec![top],
+    }
+}
+
+#[test]
+fn a_summary_is_kept_while_its_period_may_be_told_and_names_no_erased_person() {
+    let rig = Rig::new();
+    let (told, until) = (
+        summary(&rig, &["ann", "bob", "joanna"]),
+        rig.clock.now() + std::time::Duration::from_secs(24 * 3_600),
+    );
+    let sum_up = |ledger: &Ledger| {
+        let alert = ledger.sum_up(told.clone(), "a day".into(), until, vec!["ops".into()]);
+        alert.unwrap().is_some()
+    };
+    {
+        let ledger = open(&rig);
+        assert!(!ledger.is_summed_up(Every::Day, told.from));
+        assert!(sum_up(&ledger) && !sum_up(&ledger));
+        assert!(ledger.is_summed_up(Every::Day, told.from) && !ledger.is_summed_up(Every::Week, told.from));
+        let alert = &ledger.alerts()[0];
+        assert_eq!((alert.state, alert.deliveries[0].progress), (AlertState::Resolved, Progress::Pending));
+        rig.clock.advance_seconds(1);
+        for user in ["ann", "bob"] {
+            let order = ErasureOrder { user: user.into(), project: None, reason: "asked to".into() };
+            ledger.erase(&By::local(), &order).unwrap();
+        }
+    }
+    let ledger = open(&rig);
+    assert!(!sum_up(&ledger));
+    assert_eq!(deliver_all(&ledger), 1);
+    for alert in recorded_alerts(ledger.store().as_ref()).unwrap() {
+        let report = alert.report.unwrap();
+        let names: Vec<&str> = report.top[0].rows.iter().filter_map(|row| row.value.as_deref()).collect();
+        assert!(
+            names[..2].iter().all(|name| name.starts_with("erased:")) && names[0] != names[1],
+            "{names:?}"
+        );
+        assert_eq!(names[2], "joanna");
+    }
+    // Past its period it goes as other alerts do.
+    for (days, kept) in [(89, true), (2, false)] {
+        rig.clock.advance_seconds(days * 24 * HOUR);
+        ledger.age_alerts().unwrap();
+        assert_eq!(ledger.is_summed_up(Every::Day, told.from), kept, "{days}");
+    }
 }

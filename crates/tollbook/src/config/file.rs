@@ -1,7 +1,8 @@
 //! Reading `tollbook.toml`. Every problem is reported, with its place and what was probably meant.
 
 use super::{
-    Config, NamedZone, Origin, Set, alerts, beside, budgets, capture, channels, gateway, rate_limits, value,
+    Config, NamedZone, Origin, Set, alerts, beside, budgets, capture, channels, gateway, rate_limits,
+    summaries, value,
 };
 use std::ops::Range;
 use std::path::Path;
@@ -34,6 +35,17 @@ const KEYS: &[(&str, &[&str])] = &[
     ("rate_limits", rate_limits::KEYS),
     ("channels", channels::KEYS),
     ("alerts", alerts::KEYS),
+    ("summaries", summaries::KEYS),
+];
+
+/// Sections that are lists, and what is said where one is written otherwise.
+const LISTS: &[(&str, &str)] = &[
+    ("prices", "prices are written as [[prices]], each with a file"),
+    ("budgets", "budgets are written as [[budgets]], each with a name"),
+    ("rate_limits", "rate limits are written as [[rate_limits]], each with a name"),
+    ("channels", "channels are written as [[channels]], each with a name"),
+    ("alerts", "rules are written as [[alerts]], each with a kind"),
+    ("summaries", "summaries are written as [[summaries]], each with an every"),
 ];
 
 /// Reads a file's text into the configuration.
@@ -55,61 +67,9 @@ fn sections(reader: &mut Reader<'_>, config: &mut Config) {
     }
     for (name, found) in root.get_ref() {
         match (name.get_ref().as_ref(), found.get_ref()) {
-            ("prices", DeValue::Array(tables)) => {
-                for table in tables.iter() {
-                    if let Some(table) = reader.table("prices", table) {
-                        prices(reader, config, table, name.span());
-                    }
-                }
+            (section, found) if LISTS.iter().any(|(list, _)| *list == section) => {
+                items(reader, config, section, found, name.span());
             }
-            ("prices", _) => {
-                reader.problem(name.span(), "prices are written as [[prices]], each with a file")
-            }
-            ("budgets", DeValue::Array(tables)) => {
-                for table in tables.iter() {
-                    if let Some(table) = reader.table("budgets", table) {
-                        let form = budgets::read(reader, table);
-                        let origin = reader.origin(name.span());
-                        config.budgets.push(Set { value: form, origin });
-                    }
-                }
-            }
-            ("budgets", _) => {
-                reader.problem(name.span(), "budgets are written as [[budgets]], each with a name")
-            }
-            ("rate_limits", DeValue::Array(tables)) => {
-                for table in tables.iter() {
-                    if let Some(table) = reader.table("rate_limits", table) {
-                        let form = rate_limits::read(reader, table);
-                        let origin = reader.origin(name.span());
-                        config.rate_limits.push(Set { value: form, origin });
-                    }
-                }
-            }
-            ("rate_limits", _) => {
-                reader.problem(name.span(), "rate limits are written as [[rate_limits]], each with a name")
-            }
-            ("channels", DeValue::Array(tables)) => {
-                for table in tables.iter() {
-                    if let Some(table) = reader.table("channels", table) {
-                        let origin = reader.origin(name.span());
-                        config.channels.push(channels::read(reader, table, origin));
-                    }
-                }
-            }
-            ("channels", _) => {
-                reader.problem(name.span(), "channels are written as [[channels]], each with a name")
-            }
-            ("alerts", DeValue::Array(tables)) => {
-                for table in tables.iter() {
-                    if let Some(table) = reader.table("alerts", table) {
-                        let form = alerts::read(reader, table);
-                        let origin = reader.origin(name.span());
-                        config.alerts.push(Set { value: form, origin });
-                    }
-                }
-            }
-            ("alerts", _) => reader.problem(name.span(), "rules are written as [[alerts]], each with a kind"),
             ("capture", _) => {
                 if let Some(table) = reader.table("capture", found) {
                     capture::read(reader, &mut config.capture, table);
@@ -129,6 +89,33 @@ fn sections(reader: &mut Reader<'_>, config: &mut Config) {
                 let known = KEYS.iter().map(|(section, _)| *section).filter(|name| !name.contains('.'));
                 reader.unknown(name.span(), &format!("section {section:?}"), section, known);
             }
+        }
+    }
+}
+
+/// The sections that stand once for each thing that they are about.
+fn items(
+    reader: &mut Reader<'_>,
+    config: &mut Config,
+    section: &str,
+    found: &DeValue<'_>,
+    place: Range<usize>,
+) {
+    let DeValue::Array(tables) = found else {
+        let about = LISTS.iter().find(|(list, _)| *list == section).map_or("", |(_, about)| about);
+        reader.problem(place, about);
+        return;
+    };
+    for table in tables.iter() {
+        let Some(table) = reader.table(section, table) else { continue };
+        let origin = reader.origin(place.clone());
+        match section {
+            "prices" => prices(reader, config, table, place.clone()),
+            "budgets" => config.budgets.push(Set { value: budgets::read(reader, table), origin }),
+            "rate_limits" => config.rate_limits.push(Set { value: rate_limits::read(reader, table), origin }),
+            "channels" => config.channels.push(channels::read(reader, table, origin)),
+            "alerts" => config.alerts.push(Set { value: alerts::read(reader, table), origin }),
+            _ => config.summaries.push(Set { value: summaries::read(reader, table), origin }),
         }
     }
 }

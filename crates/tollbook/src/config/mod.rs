@@ -10,6 +10,7 @@ pub mod env;
 mod file;
 pub mod gateway;
 mod rate_limits;
+mod summaries;
 pub mod value;
 
 use crate::cli::GlobalArgs;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use tollbook_api::SummaryForm;
 pub use tollbook_api::question::NamedZone;
 use tollbook_budget::rules::RuleForm;
 use tollbook_budget::{BudgetForm, RateLimitForm};
@@ -116,6 +118,8 @@ pub struct Config {
     pub rate_limits: Vec<Set<RateLimitForm>>,
     /// `[[alerts]]`, in order.
     pub alerts: Vec<Set<RuleForm>>,
+    /// `[[summaries]]`, in order.
+    pub summaries: Vec<Set<SummaryForm>>,
     /// `[[channels]]`, in order.
     pub channels: Vec<ChannelSet>,
 }
@@ -145,6 +149,7 @@ impl Config {
             rate_limits: Vec::new(),
             channels: Vec::new(),
             alerts: Vec::new(),
+            summaries: Vec::new(),
         }
     }
 
@@ -164,6 +169,7 @@ impl Config {
         config.check_rate_limits(&mut problems);
         config.check_channels(&mut problems);
         config.check_alerts(&mut problems);
+        config.check_summaries(&mut problems);
         if config.tls_cert.is_some() != config.tls_key.is_some() {
             problems.push("[server] tls_cert and tls_key belong together: one of them is missing".to_owned());
         }
@@ -204,10 +210,7 @@ impl Config {
             let faults = form.read("", &self.zone()).err().unwrap_or_default();
             problems
                 .extend(faults.iter().map(|fault| format!("{origin}: {} {}", fault.member, fault.detail)));
-            let is_known = |name: &String| self.channels.iter().any(|channel| channel.form.name == *name);
-            for name in form.notify.iter().filter(|name| !is_known(name)) {
-                problems.push(format!("{origin}: notify names {name:?}, and no [[channels]] is called so"));
-            }
+            self.check_notified(&form.notify, origin, problems);
             if self.budgets.iter().filter(|other| other.value.name == form.name).count() > 1 {
                 problems.push(format!("{origin}: another budget is called {:?}, too", form.name));
             }
@@ -230,13 +233,30 @@ impl Config {
             let faults = form.read().err().unwrap_or_default();
             problems
                 .extend(faults.iter().map(|fault| format!("{origin}: {} {}", fault.member, fault.detail)));
-            let is_known = |name: &String| self.channels.iter().any(|channel| channel.form.name == *name);
-            for name in form.notify.iter().filter(|name| !is_known(name)) {
-                problems.push(format!("{origin}: notify names {name:?}, and no [[channels]] is called so"));
-            }
+            self.check_notified(&form.notify, origin, problems);
             if self.alerts.iter().filter(|other| other.value.kind == form.kind).count() > 1 {
                 problems.push(format!("{origin}: another rule is of kind {:?}, too", form.kind));
             }
+        }
+    }
+
+    fn check_summaries(&self, problems: &mut Vec<String>) {
+        for Set { value: form, origin } in &self.summaries {
+            let faults = form.read().err().unwrap_or_default();
+            problems
+                .extend(faults.iter().map(|fault| format!("{origin}: {} {}", fault.member, fault.detail)));
+            self.check_notified(&form.notify, origin, problems);
+            if self.summaries.iter().filter(|other| other.value.every == form.every).count() > 1 {
+                problems.push(format!("{origin}: another summary is of every {:?}, too", form.every));
+            }
+        }
+    }
+
+    /// Whoever is to be told is a channel of the configuration.
+    fn check_notified(&self, notify: &[String], origin: &Origin, problems: &mut Vec<String>) {
+        let is_known = |name: &String| self.channels.iter().any(|channel| channel.form.name == *name);
+        for name in notify.iter().filter(|name| !is_known(name)) {
+            problems.push(format!("{origin}: notify names {name:?}, and no [[channels]] is called so"));
         }
     }
 

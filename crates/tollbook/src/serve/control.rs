@@ -71,6 +71,7 @@ impl ControlPlane {
             public_host: config.public_url.as_ref().map(|url| url.host.clone()),
             channels,
             alerts: config.alerts.iter().map(|set| set.value.clone()).collect(),
+            summaries: config.summaries.iter().map(|set| set.value.clone()).collect(),
         };
         let api = Api::new(ledger.clone(), clock, options).map_err(failed)?;
         let api = api

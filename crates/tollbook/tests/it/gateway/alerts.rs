@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tollbook_testkit::upstream::{Script, Served, Upstream};
 use tollbook_testkit::{Call, MailServer};
+use tollbook_types::Timestamp;
 
 const CALLERS: usize = 200;
 /// How long after its crossing an alert may come.
@@ -200,4 +201,39 @@ fn rules_tell_of_a_provider_that_fails_and_of_a_model_without_a_price_over_a_kil
     assert_eq!(rules, ["unpriced_model", "failure_rate"]);
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(told().len(), 2, "once: {:?}", told());
+}
+
+#[test]
+fn yesterday_is_summed_up_once_over_kills() {
+    let upstream = Upstream::start().unwrap();
+    upstream.at_path("/slack", ok());
+    let mut running = Running::with(Setup::gateway(&format!(
+        "budget_status = 402\n[[channels]]\nname = \"chat\"\nkind = \"slack\"\nurl = \"{}/slack\"\n\
+         allow_private = true\n[[summaries]]\nevery = \"day\"\nhour = 0\nby = [\"agent\"]\n\
+         notify = [\"chat\"]\n",
+        upstream.url()
+    )));
+    running.call(chat(false).bearer(&running.key));
+    wait(ARRIVES, || !running.books().is_empty());
+    let now = running.books().into_values().next().unwrap()["occurred_at"].clone();
+    let now: Timestamp = now.as_str().unwrap().parse().unwrap();
+    let event = json!({"id": "y", "occurred_at": now - Duration::from_secs(24 * 3_600), "provider": "openai",
+                       "model": "gpt-5-mini", "agent": "support",
+                       "usage": {"input_tokens": 1_000_000, "output_tokens": 0}});
+    let answer = running.call(Call::post("/api/v1/events", &event).bearer(&running.key));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    for _ in 0..2 {
+        running.signal("KILL");
+        running.ended();
+        running.restart();
+        wait(Duration::from_secs(30), || taken(&upstream, "/slack").len() == 1);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let slack = taken(&upstream, "/slack");
+    assert_eq!(slack.len(), 1, "once");
+    let body: Value = serde_json::from_slice(&slack[0].body).unwrap();
+    let text = body["blocks"][0]["text"]["text"].as_str().unwrap();
+    assert!(text.contains("Tokens: 1,000,000") && text.contains("1. support: 0.25 USD"), "{text}");
+    let shown = running.place.run(&["alerts"]).ok().out;
+    assert!(shown.contains("0.25 USD, 1 calls") && shown.contains("delivered"), "{shown}");
 }
