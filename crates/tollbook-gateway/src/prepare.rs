@@ -263,7 +263,7 @@ fn change(admitted: &Admitted, facts: &Facts, seen: &mut Seen) -> bool {
     if let Some(most) = admitted.max_tokens
         && let Some(bound) = MaxTokens::of(facts, &seen.text)
     {
-        changes.push((bound.place, format!("{}{most}", bound.before)));
+        changes.push((bound.place, format!("{}{most}{}", bound.before, bound.after)));
     }
     // From the back, so that places stay where they are.
     changes.sort_by_key(|(place, _)| std::cmp::Reverse(place.start));
@@ -278,41 +278,84 @@ fn change(admitted: &Admitted, facts: &Facts, seen: &mut Seen) -> bool {
 struct MaxTokens {
     /// Where the number stands, or would.
     place: Range<usize>,
-    /// What has to stand before it.
+    /// What has to stand before it, and behind.
     before: String,
+    after: &'static str,
 }
 
 impl MaxTokens {
-    /// `None` where it is bounded twice, deep inside, or for several answers.
+    /// `None` where it is bounded twice, or for several answers.
     fn of(facts: &Facts, text: &[u8]) -> Option<MaxTokens> {
-        let known: &[&str] = match facts.api {
-            // The first is put in where there is none; other providers know only the second.
+        // The objects that it may be in, if it is in one, and its names; the first is put in where there is none.
+        let (objects, names): (&[&str], &[&str]) = match facts.api {
+            // Other providers know only the second.
             Api::Chat if ["openai", "azure"].contains(&facts.provider.as_str()) => {
-                &["max_completion_tokens", "max_tokens"]
+                (&[], &["max_completion_tokens", "max_tokens"])
             }
-            Api::Chat => &["max_tokens", "max_completion_tokens"],
-            Api::Completions | Api::Messages => &["max_tokens"],
-            Api::Responses => &["max_output_tokens"],
+            Api::Chat => (&[], &["max_tokens", "max_completion_tokens"]),
+            Api::Completions | Api::Messages | Api::CohereChat => (&[], &["max_tokens"]),
+            Api::Responses => (&[], &["max_output_tokens"]),
+            // Protobuf's JSON knows both spellings.
+            Api::GenerateContent => {
+                (&["generationConfig", "generation_config"], &["maxOutputTokens", "max_output_tokens"])
+            }
+            Api::Converse => (&["inferenceConfig"], &["maxTokens"]),
+            Api::Ollama => (&["options"], &["num_predict"]),
             _ => return None,
         };
         if facts.n.is_some_and(|answers| answers > 1) {
             return None;
         }
-        let mut members = Members::of(text);
-        let mut found = Vec::new();
-        let mut is_empty = true;
+        let whole = 0..text.len();
+        let Some(object) = objects.first() else { return MaxTokens::within(text, whole, names) };
+        match Found::of(text, whole, objects)? {
+            Found::At(place) => MaxTokens::within(text, place, names),
+            Found::Nowhere { end, comma } => Some(MaxTokens {
+                place: end..end,
+                before: format!("{comma}\"{object}\":{{\"{}\":", names.first()?),
+                after: "}",
+            }),
+        }
+    }
+
+    /// Among the members of the object that stands there.
+    fn within(text: &[u8], object: Range<usize>, names: &[&str]) -> Option<MaxTokens> {
+        Some(match Found::of(text, object, names)? {
+            Found::At(place) => MaxTokens { place, before: String::new(), after: "" },
+            Found::Nowhere { end, comma } => {
+                let before = format!("{comma}\"{}\":", names.first()?);
+                MaxTokens { place: end..end, before, after: "" }
+            }
+        })
+    }
+}
+
+/// Where one of several members stands.
+enum Found {
+    /// Its value.
+    At(Range<usize>),
+    /// There is none: where the object ends, and what has to stand before one more.
+    Nowhere { end: usize, comma: &'static str },
+}
+
+impl Found {
+    /// `None` where there are two, or there is no object.
+    fn of(text: &[u8], object: Range<usize>, names: &[&str]) -> Option<Found> {
+        let start = object.start;
+        let mut members = Members::of(&text[object]);
+        let mut found = None;
+        let mut comma = "";
         for member in members.by_ref() {
-            is_empty = false;
-            if known.iter().any(|name| name.as_bytes() == member.name) {
-                found.push(member.value);
+            comma = ",";
+            if names.iter().any(|name| name.as_bytes() == member.name) {
+                let place = start + member.value.start..start + member.value.end;
+                if found.replace(place).is_some() {
+                    return None;
+                }
             }
         }
-        let end = members.end()?;
-        match found.as_slice() {
-            [place] => Some(MaxTokens { place: place.clone(), before: String::new() }),
-            [] if !is_empty => Some(MaxTokens { place: end..end, before: format!(",\"{}\":", known[0]) }),
-            _ => None,
-        }
+        let end = start + members.end()?;
+        Some(found.map_or(Found::Nowhere { end, comma }, Found::At))
     }
 }
 

@@ -264,11 +264,12 @@ fn path_of(running: &Running) -> String {
 
 #[test]
 fn what_does_not_fit_gets_fewer_tokens_out() {
+    const GEMINI: &str = "/google/v1beta/models/gemini-2.5-flash:generateContent";
     let mut running = Running::start();
     let set = ["budget", "set", "all", "0.005/total", "--strict", "--fit", "--name", "fit"];
     let words = running.place.json(&set)["words"].as_str().unwrap().to_owned();
     assert!(words.contains("gets fewer tokens out, or is refused"), "{words}");
-    let asks: [(&str, &str, &str); 5] = [
+    let asks: [(&str, &str, &str); 8] = [
         (
             "/openai/v1/chat/completions",
             r#"{"max_tokens":100000,"model":"gpt-4o-mini","messages":[]}"#,
@@ -286,6 +287,13 @@ fn what_does_not_fit_gets_fewer_tokens_out() {
             r#"{"model":"claude-haiku-4-5","max_tokens":9000,"messages":[]}"#,
             "max_tokens",
         ),
+        (GEMINI, r#"{"contents":[]}"#, "generationConfig/maxOutputTokens"),
+        (
+            GEMINI,
+            r#"{"generationConfig":{"maxOutputTokens":9000,"temperature":0},"contents":[]}"#,
+            "generationConfig/maxOutputTokens",
+        ),
+        (GEMINI, r#"{"generation_config":{ },"contents":[]}"#, "generation_config/maxOutputTokens"),
     ];
     for (path, body, member) in asks {
         let answer = running.call(post(path, body));
@@ -293,7 +301,7 @@ fn what_does_not_fit_gets_fewer_tokens_out() {
         let told: u64 = answer.header("x-tollbook-max-tokens").unwrap().parse().unwrap();
         let served = running.upstream.served().pop().unwrap();
         let sent: Value = serde_json::from_slice(&served.body).unwrap();
-        assert_eq!(sent[member], told, "{sent}");
+        assert_eq!(sent.pointer(&format!("/{member}")), Some(&told.into()), "{sent}");
         assert!((16..9_000).contains(&told), "{told}");
         if body.contains("stream") {
             assert_eq!(sent["stream_options"]["include_usage"], true, "{sent}");
@@ -306,6 +314,20 @@ fn what_does_not_fit_gets_fewer_tokens_out() {
     assert_eq!((answer.status, answer.header("x-tollbook-max-tokens")), (200, None));
     let twice = r#"{"max_tokens":90000,"max_completion_tokens":90000,"model":"gpt-4o-mini","messages":[]}"#;
     assert_eq!(running.call(post("/openai/v1/chat/completions", twice)).status, 402);
+    let both = r#"{"generationConfig":{},"generation_config":{},"contents":[]}"#;
+    assert_eq!(running.call(post(GEMINI, both)).status, 402);
+    // Tokens may be what is bounded, for models that cost nothing.
+    let call = Call { method: "DELETE".to_owned(), ..Call::get(&path_of(&running)) };
+    assert_eq!(running.caller().call(&call.bearer(&running.admin)).unwrap().status, 204);
+    let tokens = ["budget", "set", "provider=ollama", "500 tokens/total", "--strict", "--fit"];
+    running.place.run(&tokens).ok();
+    let long = r#"{"options":{"seed":1,"num_predict":9000},"model":"llama3.2","messages":[]}"#;
+    let answer = running.call(post("/ollama/api/chat", long));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let told: u64 = answer.header("x-tollbook-max-tokens").unwrap().parse().unwrap();
+    let sent: Value = serde_json::from_slice(&running.upstream.served().pop().unwrap().body).unwrap();
+    assert_eq!(sent["options"], json!({"seed": 1, "num_predict": told}));
+    assert!((16..500).contains(&told), "{told}");
     let refused = running.place.run(&["budget", "set", "all", "1/day", "--fit"]).code(1);
     assert!(refused.err.contains("fit_max_tokens is for strict budgets"), "{}", refused.err);
     running.end();
