@@ -9,7 +9,7 @@ import { names, shown } from "./names.mjs";
 
 const [url, key, pictures] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const PAGES = ["/", "/explore", "/explore?by=user&split=operation&compare=1", "/calls", "/budgets", "/budgets?new=1", "/keys", "/keys?new=key", "/prices", "/settings", "/welcome", "/token-usage", "/admin/agent-metrics"];
+const PAGES = ["/", "/explore", "/explore?by=user&split=operation&compare=1", "/calls", "/budgets?over=1", "/budgets?new=1", "/budgets?new=channel", "/keys", "/keys?new=key", "/prices", "/settings", "/welcome", "/token-usage", "/admin/agent-metrics"];
 const WIDTHS = [1440, 768, 360];
 const THEMES = ["light", "dark"];
 const FILTERS = 50;
@@ -240,6 +240,27 @@ async function drag(context) {
   await page.close();
 }
 
+/** A channel is made and tried; a budget that names it is passed, and somebody sees to the alert. */
+async function alerts(context) {
+  const page = await open(context, "/budgets?new=channel");
+  await settled(page);
+  await page.getByLabel("Name", { exact: true }).fill("to-the-log");
+  await page.locator("dialog select").first().selectOption("log");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Send a test message to to-the-log" }).click();
+  await page.locator("tr", { hasText: "to-the-log" }).locator(".badge.ok", { hasText: "delivered" }).waitFor({ timeout: 15_000 }).catch(() => miss("a test of a channel is not answered"));
+  await api("POST", "/api/v1/budgets", { name: "seen-to", match: { user: "me" }, limit_usd: "0.01", window: "month", at_limit: "warn", warn_at: [50], notify: ["to-the-log"] });
+  await api("POST", "/api/v1/events", { id: "seen-1", provider: "openai", model: "gpt-4o", usage: { input_tokens: 9000, output_tokens: 900 }, user: "me" });
+  const row = page.locator("tr", { hasText: "seen-to" });
+  await row.locator(".badge.ok", { hasText: "to-the-log delivered" }).waitFor({ timeout: 20_000 }).catch(() => miss("an alert does not come by itself, or is not delivered"));
+  await row.locator("a").click();
+  await page.getByRole("button", { name: "I see to it" }).click();
+  await page.locator("dialog .badge", { hasText: "seen to" }).waitFor({ timeout: 5_000 }).catch(() => miss("an alert is not seen to"));
+  await page.keyboard.press("Escape");
+  await page.waitForFunction(() => !document.querySelector("dialog[open]"), null, { timeout: 3_000 }).catch(() => miss("an alert does not close"));
+  await page.close();
+}
+
 /** Somebody sees their own, and no hint of the others. */
 async function member(browser) {
   const { key: theirs } = await api("POST", "/api/v1/keys", { name: "named", role: "member", user: names[0] });
@@ -272,6 +293,7 @@ try {
   const context = await signedIn(browser);
   await keyboard(context);
   await drag(context);
+  await alerts(context);
   const seen = await hostile(context);
   await totals(context);
   await member(browser);

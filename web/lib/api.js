@@ -62,8 +62,11 @@ export async function send(method, path, { body, signal, headers = {} } = {}) {
 /** @param {string} path @param {{signal?: AbortSignal}} [more] */
 export const get = (path, more) => send("GET", path, more);
 
+const has = (/** @type {string} */ role) => String(me.value?.role ?? "").split("+").includes(role);
 /** Whether who is signed in is an admin. */
-export const isAdmin = () => String(me.value?.role ?? "").split("+").includes("admin");
+export const isAdmin = () => has("admin");
+/** Whether they see what is everybody's: budgets, alerts. */
+export const seesAll = () => isAdmin() || has("viewer");
 
 /** Finds out who is signed in. */
 export async function identify() {

@@ -1,18 +1,21 @@
-// Budgets: where each stands, what it does at its limit in words, and the form that makes one.
+// Budgets and alerts: where each budget stands, what it does at its limit in words, the form that makes one,
+// and what was told to whom.
 import { useState } from "preact/hooks";
 import { html } from "../lib/html.js";
-import { at, isAdmin, send, useData } from "../lib/api.js";
+import { at, isAdmin, seesAll, send, useData } from "../lib/api.js";
 import * as live from "../lib/live.js";
 import { costOf, picos, usd } from "../lib/money.js";
 import { labelOf, now, scope } from "../lib/query.js";
 import { dayIn, dayName, plus, until } from "../lib/time.js";
 import { visible } from "../lib/text.js";
 import { changed, go, onwards, place } from "../lib/url.js";
+import { Alerts } from "../parts/alerts.js";
 import { BudgetBar, used } from "../parts/budget.js";
+import { Channels } from "../parts/channels.js";
 import { Dialog } from "../parts/dialog.js";
 import { Empty, Failed, Name, Shown } from "../parts/small.js";
 
-export const title = "Budgets";
+export const title = "Budgets & alerts";
 /** @type {string[]} */
 export const has = [];
 
@@ -22,17 +25,19 @@ const DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday"
 
 export function Page() {
   const asked = useData("/api/v1/budgets", live.pulse.value);
+  const channels = useData(seesAll() ? "/api/v1/channels" : null);
   const { params } = place.value;
   const open = params.get("open");
   const budgets = [...(asked.data?.data ?? [])].sort((one, other) => used({ ...other, ...other.accounts?.[0] }) - used({ ...one, ...one.accounts?.[0] }));
   const shown = budgets.find(({ id }) => id === open);
   const close = () => go(changed({ open: null, new: null, user: null }));
-  return html`${isAdmin() && html`<div class="toolbar"><span class="quiet">A budget holds for every call that it matches; all that match must agree.</span><span class="push"></span><a class="button main" href=${changed({ new: "1", open: null })}>New budget</a></div>`}
+  return html`${isAdmin() && html`<div class="toolbar"><span class="quiet">A budget holds for every call that it matches; all that match must agree.</span><span class="push"></span><a class="button main" href=${changed({ new: "1", open: null, alert: null })}>New budget</a></div>`}
   <${Shown} asked=${asked}>${() => (budgets.length === 0
     ? html`<${Empty} title="No budget yet."><p>A budget warns or blocks once a limit of dollars, tokens or calls is reached, for everything or for one user, key, team …</p><code>tollbook budget set team:ops 200/month --block</code><//>`
     : html`<div class="budget-row">${budgets.map((budget) => html`<div class="budget-of" key=${budget.id}><${BudgetBar} budget=${budget} account=${budget.accounts?.[0]} href=${changed({ open: budget.id, new: null })} /><p class="words">${visible(budget.words)}</p></div>`)}</div>`)}<//>
+  <${Alerts} /><${Channels} asked=${channels} />
   ${shown && html`<${Detail} budget=${shown} onClose=${close} again=${asked.again} />`}
-  ${params.get("new") && isAdmin() && html`<${Form} onClose=${close} onDone=${() => { close(); asked.again(); }} />`}`;
+  ${params.get("new") === "1" && isAdmin() && html`<${Form} channels=${channels.data?.data ?? []} onClose=${close} onDone=${() => { close(); asked.again(); }} />`}`;
 }
 
 /** @param {{budget: any, onClose: () => void, again: () => void}} props */
@@ -55,6 +60,7 @@ function Detail({ budget, onClose, again }) {
     <p class="sentence">${visible(budget.words)}</p>
     ${error && html`<${Failed} error=${error} />`}
     <div class="stack">${(budget.accounts ?? [null]).slice(0, 50).map((/** @type {any} */ account) => html`<${BudgetBar} budget=${budget} account=${account} />`)}</div>
+    ${budget.notify?.length > 0 && html`<p>Tells ${budget.notify.map((/** @type {string} */ name) => html`<span class=${`badge ${budget.missing_channels?.includes(name) ? "warn" : ""}`}>${visible(name)}${budget.missing_channels?.includes(name) ? ": no such channel yet" : ""}</span> `)}</p>`}
     <p><a href=${onwards("/calls", { f: filters, range: budget.window === "day" ? "today" : "mtd", sort: "cost" })}>The calls behind it</a></p>
     ${budget.raises?.length > 0 && html`<h3>Raised</h3><ul>${budget.raises.map((/** @type {any} */ one) => html`<li>by ${visible(String(one.by ?? one.by_usd ?? ""))}, for ${until(Date.parse(one.until) - now.value)} more</li>`)}</ul>`}
     ${isOurs && html`<h3>Raise for a while</h3><form class="form" onSubmit=${raise}><div class="row"><label>By <input name="by" required inputmode="decimal" pattern="[0-9]+(\\.[0-9]+)?" placeholder="10.00" /></label>
@@ -73,9 +79,9 @@ function sentence(of) {
   return `${act} ${what} once ${amount} ${windows[of.window]}${["total", "rolling"].includes(of.window) ? "" : `, ${of.time_zone}`}.`;
 }
 
-/** @param {{onClose: () => void, onDone: () => void}} props */
-function Form({ onClose, onDone }) {
-  const [of, setOf] = useState({ name: "", scope: "", tag: "", value: "", each: false, unit: "usd", amount: "", window: "month", minutes: "", first_day: "monday", reset_day: "1", time_zone: scope.value.tz, at_limit: "", mode: "strict", warn_at: "50, 80, 100" });
+/** @param {{channels: any[], onClose: () => void, onDone: () => void}} props */
+function Form({ channels, onClose, onDone }) {
+  const [of, setOf] = useState({ name: "", scope: "", tag: "", value: "", each: false, unit: "usd", amount: "", window: "month", minutes: "", first_day: "monday", reset_day: "1", time_zone: scope.value.tz, at_limit: "", mode: "strict", warn_at: "50, 80, 100", notify: /** @type {string[]} */ ([]) });
   const [error, setError] = useState(/** @type {any} */ (null));
   const set = (/** @type {string} */ name) => (/** @type {any} */ event) => setOf({ ...of, [name]: event.target.type === "checkbox" ? event.target.checked : event.target.value });
   const key = of.scope === "tag" ? `tag.${of.tag}` : of.scope;
@@ -84,7 +90,7 @@ function Form({ onClose, onDone }) {
     const limit = of.unit === "usd" ? { limit_usd: of.amount } : { [`limit_${of.unit}`]: Number(of.amount) };
     const body = { name: of.name || sentence({ ...of, key }).slice(0, 60), ...limit, window: of.window, at_limit: of.at_limit, warn_at: of.warn_at.split(",").map((text) => Number(text.trim())).filter((one) => one > 0),
       ...(key && (of.each ? { each: key } : { match: { [key]: of.value } })), ...(of.window === "rolling" ? { minutes: Number(of.minutes) } : of.window === "total" ? {} : { time_zone: of.time_zone }),
-      ...(of.window === "week" && { first_day: of.first_day }), ...(of.window === "month" && Number(of.reset_day) > 1 && { reset_day: Number(of.reset_day) }), ...(of.at_limit === "block" && { mode: of.mode }) };
+      ...(of.window === "week" && { first_day: of.first_day }), ...(of.window === "month" && Number(of.reset_day) > 1 && { reset_day: Number(of.reset_day) }), ...(of.at_limit === "block" && { mode: of.mode }), ...(of.notify.length > 0 && { notify: of.notify }) };
     await send("POST", "/api/v1/budgets", { body }).then(onDone, setError);
   };
   const radio = (/** @type {string} */ name, /** @type {string} */ value, /** @type {any} */ label) => html`<label class="check"><input type="radio" name=${name} value=${value} required checked=${/** @type {any} */ (of)[name] === value} onChange=${set(name)} /> <span>${label}</span></label>`;
@@ -103,6 +109,7 @@ function Form({ onClose, onDone }) {
     <fieldset><legend>When the limit is reached</legend>${radio("at_limit", "warn", "Warn only: calls go on")}${radio("at_limit", "block", "Block: further calls are refused")}
       ${of.at_limit === "block" && html`<div class="row">${radio("mode", "strict", "never above it, by holding what a call may cost")}${radio("mode", "expected", "by what calls cost; may overshoot by what is running")}</div>`}</fieldset>
     <div class="row"><label>Warn at percent <input value=${of.warn_at} pattern="[0-9, ]*" onInput=${set("warn_at")} /></label><label class="wide">Name <input value=${of.name} maxlength="100" placeholder="from what it does" onInput=${set("name")} /></label></div>
+    ${channels.length > 0 && html`<fieldset><legend>Tell</legend><div class="row">${channels.map(({ name }) => html`<label class="check"><input type="checkbox" checked=${of.notify.includes(name)} onChange=${() => setOf({ ...of, notify: of.notify.includes(name) ? of.notify.filter((one) => one !== name) : [...of.notify, name] })} /> <${Name} of=${name} /></label>`)}</div></fieldset>`}
     <p class="sentence" aria-live="polite" data-testid="budget-sentence">${visible(sentence({ ...of, key }))}<${Pace} of=${of} scope=${key} /></p>
     ${error && html`<${Failed} error=${error} />`}
     <div class="actions"><button type="button" onClick=${onClose}>Cancel</button><button class="main">Save</button></div></form><//>`;

@@ -81,8 +81,16 @@ function Drawer({ id, source, project, onClose, before, after }) {
       ${why.data ? html`<${Formula} why=${why.data} />` : why.error ? html`<${Failed} error=${why.error} again=${why.again} />` : html`<${Loading} />`}
       <${Times} call=${call} /><${Facts} call=${call} />
       ${call.adjustments.length > 0 && html`<h3>Corrected since</h3><ol>${call.adjustments.map((/** @type {any} */ one) => html`<li>${exact(one.at, scope.value.tz)} · ${visible(one.reason)} · <${Usd} of=${picos(one.cost_usd)} /> <span class="badge">${one.evidence.replaceAll("_", " ")}</span></li>`)}</ol>`}
+      ${call.captured && html`<${Words} of=${call.captured} />`}
       ${why.data?.raw_usage && html`<h3>What the provider said</h3><pre class="raw" tabindex="0">${pretty(why.data.raw_usage)}</pre>`}`}
   <//>`;
+}
+
+/** Prompt and answer, where they were captured: text, whatever stands in it. @param {{of: Shapes["Captured"]}} props */
+function Words({ of }) {
+  const part = (/** @type {string} */ title, /** @type {string | null | undefined} */ text, /** @type {boolean} */ isCut) => (text === null || text === undefined ? null
+    : html`<h3>${title}</h3><pre class="raw" tabindex="0">${visible(text).replaceAll("\\u{a}", "\n")}</pre>${isCut && html`<p class="quiet">There was more than is kept.</p>`}`);
+  return html`${part("Asked", of.prompt, of.prompt_is_cut)}${part("Answered", of.answer, of.answer_is_cut)}`;
 }
 
 /** JSON on several lines, or as it came. @param {string} text */

@@ -1,7 +1,7 @@
 // What people look at every morning: is it within budget, what was spent, on what, by whom, what changed, and the calls behind it.
 import { useEffect } from "preact/hooks";
 import { html } from "../lib/html.js";
-import { at, isAdmin, me, useData } from "../lib/api.js";
+import { at, isAdmin, me, seesAll, useData } from "../lib/api.js";
 import * as live from "../lib/live.js";
 import { METRICS } from "../lib/metrics.js";
 import { costOf, picos, share, short, usd, whole } from "../lib/money.js";
@@ -9,6 +9,7 @@ import { keyNames, learnNames, nameOf } from "../lib/names.js";
 import { DIMENSIONS, labelOf, now, scope, scopePairs } from "../lib/query.js";
 import { TOP, useSeries } from "../lib/series.js";
 import { dayIn, daysOf, plus, plusMonths, zoneName } from "../lib/time.js";
+import { visible } from "../lib/text.js";
 import { changed, go, onwards, place } from "../lib/url.js";
 import { Bars } from "../parts/bars.js";
 import { BudgetBar, used } from "../parts/budget.js";
@@ -39,8 +40,8 @@ export function Page() {
 
 /** @param {{pulse: number}} props */
 function Budgets({ pulse }) {
-  const asked = useData(isAdmin() ? "/api/v1/budgets" : null, pulse);
-  if (!isAdmin()) return null;
+  const asked = useData(seesAll() ? "/api/v1/budgets" : null, pulse);
+  if (!seesAll()) return null;
   const worst = (/** @type {any} */ budget) => budget.accounts?.[0];
   const order = (/** @type {any} */ budget) => used({ ...budget, ...worst(budget) });
   return html`<section class="budgets" aria-label="Budgets"><${Shown} asked=${asked} rows=${1}>${(/** @type {any} */ { data }) => (data.length === 0
@@ -183,9 +184,13 @@ function Latest({ pulse }) {
 function Notices({ pulse }) {
   const asked = useData(at("/api/v1/usage", scopePairs()), pulse);
   const ready = useData("/readyz", pulse);
+  const alerts = useData(seesAll() ? at("/api/v1/alerts", [["state", "firing"], ["limit", "20"]]) : null, pulse);
   const total = asked.data?.total;
   /** @type {any[]} */
   const said = [];
+  const open = (alerts.data?.data ?? []).filter((/** @type {any} */ one) => !one.acknowledged_at);
+  open.slice(0, 3).forEach((/** @type {any} */ one) => said.push(html`<a href=${onwards("/budgets", { alert: one.id })}>${visible(one.summary)}</a>`));
+  if (open.length > 3) said.push(html`<a href=${onwards("/budgets")}>${open.length - 3}${alerts.data.has_more ? " and more" : ""} other alerts</a>`);
   if (total?.unpriced_calls) said.push(html`<a href="/prices">${whole(total.unpriced_calls)} calls have no price</a>: their cost is in no sum. Set one, and they can be rated again.`);
   if (total?.estimated_calls) said.push(html`${whole(total.estimated_calls)} calls are estimated (${share(total.estimated_calls, total.calls)}). <a href=${onwards("/calls", { f: [...place.value.params.getAll("f"), "evidence:estimated"] })}>Which</a>`);
   if (total?.unknown_calls) said.push(html`The usage of ${whole(total.unknown_calls)} calls is unknown. <a href=${onwards("/calls", { f: [...place.value.params.getAll("f"), "evidence:unknown"] })}>Which</a>`);

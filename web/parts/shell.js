@@ -1,7 +1,7 @@
 // What stands around every page: where one can go, who one is, help, and the door for who has not signed in.
 import { useEffect, useState } from "preact/hooks";
 import { html } from "../lib/html.js";
-import { identify, isAdmin, me, Refused, send } from "../lib/api.js";
+import { identify, isAdmin, me, Refused, seesAll, send } from "../lib/api.js";
 import * as live from "../lib/live.js";
 import { go, onwards, place } from "../lib/url.js";
 import { Dialog } from "./dialog.js";
@@ -10,15 +10,15 @@ import { ScopeBar, shift } from "./scope.js";
 import { Failed, Name } from "./small.js";
 import { nextTheme, setTheme, theme } from "./theme.js";
 
-/** @typedef {{path: string, name: string, key: string, icon: string, admins?: boolean}} Entry */
+/** @typedef {{path: string, name: string, key: string, icon: string, for?: () => boolean}} Entry */
 
 /** The pages of the navigation; each with the letter after `g`. @type {Entry[]} */
 export const ENTRIES = [
   { path: "/", name: "Overview", key: "o", icon: "M3 12l9-8 9 8M6 10v10h12V10" },
   { path: "/explore", name: "Explore", key: "e", icon: "M4 20V10M10 20V4M16 20v-8M21 20H3" },
   { path: "/calls", name: "Calls", key: "c", icon: "M4 6h16M4 12h16M4 18h10" },
-  { path: "/budgets", name: "Budgets", key: "b", icon: "M12 3a9 9 0 1 0 9 9h-9z", admins: true },
-  { path: "/keys", name: "Keys", key: "k", icon: "M15 9a4 4 0 1 1-4-4 4 4 0 0 1 4 4zM9 12l-6 6v3h3l1-2h2l2-3", admins: true },
+  { path: "/budgets", name: "Budgets & alerts", key: "b", icon: "M12 3a9 9 0 1 0 9 9h-9z", for: seesAll },
+  { path: "/keys", name: "Keys", key: "k", icon: "M15 9a4 4 0 1 1-4-4 4 4 0 0 1 4 4zM9 12l-6 6v3h3l1-2h2l2-3", for: isAdmin },
   { path: "/prices", name: "Prices", key: "p", icon: "M4 4h8l8 8-8 8-8-8zM8 8h.01" },
   { path: "/settings", name: "Settings", key: "s", icon: "M4 7h10M18 7h2M4 17h2M10 17h10M16 5v4M8 15v4" },
 ];
@@ -26,7 +26,7 @@ export const ENTRIES = [
 /** @param {{path: string}} props */
 const Icon = ({ path }) => html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d=${path} /></svg>`;
 
-const shown = () => ENTRIES.filter(({ admins }) => !admins || isAdmin());
+const shown = () => ENTRIES.filter((entry) => !entry.for || entry.for());
 
 /** @param {{title: string, has?: string[], children: any}} props */
 export function Shell({ title, has = [], children }) {
