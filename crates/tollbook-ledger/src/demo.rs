@@ -50,8 +50,15 @@ pub(crate) fn since(store: &dyn Store) -> Result<Seq, LedgerError> {
 }
 
 /// Whether demo calls may be in the books.
-pub(crate) fn is_there(store: &dyn Store) -> Result<bool, LedgerError> {
+fn is_there(store: &dyn Store) -> Result<bool, LedgerError> {
     Ok(store.control(DOCUMENT)?.is_some_and(|found| found.body.is_some()))
+}
+
+/// Leaves demo calls, which never happened, out of a question. Where there are none, it is nothing: sums
+/// that know no source may answer.
+pub fn without_demo(store: &dyn Store) -> Result<Vec<Filter>, LedgerError> {
+    let others = || Filter { negated: true, ..Filter::is(Dimension::Source, DEMO_SOURCE) };
+    Ok(is_there(store)?.then(others).into_iter().collect())
 }
 
 impl Ledger {

@@ -38,7 +38,7 @@ pub use audit::{Act, Actor, ActorKind, AuditPage, AuditQuery, AuditRecord, By, T
 pub use check::{Verification, verify};
 pub use cipher::{DataKey, SECRET_CHARS_MIN, Secret};
 pub use correct::{Backfill, Difference, Rerate, Settlement};
-pub use demo::Demo;
+pub use demo::{Demo, without_demo};
 pub use dir::{DataDir, DirLock};
 pub use durable::Durable;
 pub use erase::{Erased, ErasureOrder};

@@ -1,6 +1,7 @@
 //! `/api/v1/alerts`: what was told, whom it has reached, and who has seen to it.
 
 mod courier;
+mod unusual;
 mod watch;
 
 pub use courier::Courier;

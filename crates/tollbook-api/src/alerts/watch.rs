@@ -1,5 +1,6 @@
 //! Reads along in the books for the rules, and looks from time to time what they have found.
 
+use super::unusual::Unusual;
 use crate::Options;
 use crate::feed::Reader;
 use std::collections::VecDeque;
@@ -13,6 +14,8 @@ use tollbook_types::Clock;
 pub struct Watch {
     clock: Arc<dyn Clock>,
     kinds: Vec<RuleKind>,
+    /// Where its rule is in force.
+    unusual: Option<Unusual>,
     state: Mutex<State>,
 }
 
@@ -29,9 +32,11 @@ impl Watch {
     pub fn new(options: &Options, clock: Arc<dyn Clock>) -> Watch {
         let rules = RuleForm::rules(&options.alerts);
         let kinds = rules.iter().map(|rule| rule.kind).collect();
+        let unusual = rules.iter().find(|rule| rule.kind == RuleKind::UnusualUsage);
+        let unusual = unusual.map(|rule| Unusual::new(rule, options.zone.zone.clone()));
         let rules = Rules::new(rules, options.zone.zone.clone());
         let state = State { rules, has_begun: false, found: VecDeque::new() };
-        Watch { clock, kinds, state: Mutex::new(state) }
+        Watch { clock, kinds, unusual, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -52,10 +57,19 @@ impl Watch {
     /// recorded now is recorded with the next look.
     pub fn look(&self, ledger: &Ledger) -> Result<Vec<Arc<Alert>>, LedgerError> {
         self.begin(ledger)?;
-        let books = ledger.books();
+        let (books, now) = (ledger.books(), self.clock.now());
+        let hours = match self.unusual.as_ref().map(|unusual| unusual.look(ledger.store().as_ref(), now)) {
+            Some(Ok(hours)) => hours,
+            Some(Err(error)) => {
+                tracing::debug!("what is usual cannot be looked at now: {error}");
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
         {
             let mut state = self.state();
-            state.rules.tick(&books, self.clock.now());
+            state.rules.tick(&books, now);
+            hours.iter().for_each(|hour| state.rules.unusual(hour));
             let found = state.rules.take();
             state.found.extend(found);
         }

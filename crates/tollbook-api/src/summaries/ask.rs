@@ -4,7 +4,10 @@ use super::SummaryOrder;
 use super::schedule::Due;
 use crate::question::NamedZone;
 use tollbook_ledger::alerts::{Summary, Top, TopRow, Used};
-use tollbook_store::{Dimension, Interval, Store, StoreError, UsageQuery, UsageReport, UsageRow, View, Zone};
+use tollbook_ledger::{LedgerError, without_demo};
+use tollbook_store::{
+    Dimension, Filter, Interval, Store, StoreError, UsageQuery, UsageReport, UsageRow, View, Zone,
+};
 use tollbook_types::TimeRange;
 
 /// How many of a dimension's values stand alone.
@@ -16,8 +19,9 @@ pub fn summary(
     order: &SummaryOrder,
     due: &Due,
     zone: &NamedZone,
-) -> Result<Summary, StoreError> {
-    let by = |range: TimeRange, dimension: &Dimension| sums(store, range, dimension, &zone.zone);
+) -> Result<Summary, LedgerError> {
+    let real = without_demo(store)?;
+    let by = |range: TimeRange, dimension: &Dimension| sums(store, range, dimension, &zone.zone, &real);
     let top = order.by.iter().map(|dimension| Ok(top(dimension, by(due.range(), dimension)?.top(TOP)?)));
     Ok(Summary {
         every: order.every,
@@ -35,13 +39,14 @@ fn sums(
     range: TimeRange,
     dimension: &Dimension,
     zone: &Zone,
+    filters: &[Filter],
 ) -> Result<UsageReport, StoreError> {
     store.usage(&UsageQuery {
         range,
         interval: Interval::None,
         zone: zone.clone(),
         group_by: vec![dimension.clone()],
-        filters: Vec::new(),
+        filters: filters.to_vec(),
         view: View::Corrected,
     })
 }

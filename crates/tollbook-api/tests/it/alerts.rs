@@ -5,9 +5,13 @@ use crate::rig::{Answer, Rig, event, request};
 use http::Method;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tollbook_api::Courier;
+use tollbook_api::question::NamedZone;
+use tollbook_api::{Courier, Options, demo};
+use tollbook_budget::rules::RuleForm;
+use tollbook_ledger::{By, ErasureOrder};
 use tollbook_testkit::MailServer;
 use tollbook_testkit::upstream::{Script, Upstream};
+use tollbook_types::Timestamp;
 
 /// Who may use its routes.
 pub const ROWS: &[Row] = &[
@@ -179,4 +183,75 @@ fn alerts_are_listed_page_by_page_and_acknowledged() {
     let id = all["data"][0]["id"].as_str().unwrap();
     let seen = rig.call(Method::POST, &format!("{ALERTS}/{id}/ack"), &rig.keys.admin, "");
     assert!(seen.status == 200 && seen.json()["acknowledged_at"].is_string(), "{}", seen.text());
+}
+
+/// A rig whose present is the end of the demo's spike, with so many days of its calls before, in a model
+/// that has a price or none; as real calls, or as the demo's own.
+fn spike(days: u64, model: &str, is_demo: bool) -> Rig {
+    let rule =
+        RuleForm { kind: "unusual_usage".to_owned(), by: vec!["user".to_owned()], ..RuleForm::default() };
+    let zone = NamedZone::find("Europe/Berlin").unwrap();
+    let rig = Rig::with(Options { alerts: vec![rule], zone: zone.clone(), ..Options::default() });
+    let made = rig.now() + Duration::from_secs(11 * 24 * 3_600);
+    let (from, to) = demo::spike(made, &zone.zone).unwrap();
+    if is_demo {
+        rig.clock.set(made);
+        assert_eq!(rig.call(Method::PUT, "/api/v1/demo", &rig.keys.admin, "").status, 200);
+    } else {
+        let mut events = demo::calls("a", made, &zone.zone);
+        let first = from - Duration::from_secs(days * 24 * 3_600);
+        events.retain(|event| (first..to).contains(&event.occurred_at));
+        for event in &mut events {
+            (event.provider, event.model) = ("openai".to_owned(), model.to_owned());
+            event.source = "web".to_owned();
+        }
+        for events in events.chunks(1_000) {
+            rig.ledger.submit(events.to_vec()).unwrap();
+        }
+    }
+    rig.clock.set(to + Duration::from_secs(60));
+    rig
+}
+
+fn unusual(rig: &Rig) -> Vec<String> {
+    let alerts = rig.ledger.alerts();
+    let told = alerts.iter().filter(|alert| alert.key.rule == "unusual_usage");
+    let mut told: Vec<String> =
+        told.map(|alert| format!("{} {}", alert.key.value.as_ref().unwrap(), alert.unit)).collect();
+    told.sort();
+    told
+}
+
+#[test]
+fn the_spike_of_the_demo_is_unusual_told_once_and_names_no_erased_person() {
+    for (days, model, is_demo, wanted) in [
+        (28, "gpt-x", false, vec!["all usd", "user=maria usd"]),
+        (28, "has-no-price", false, vec!["all tokens", "user=maria tokens"]),
+        (15, "gpt-x", false, vec!["all usd", "user=maria usd"]),
+        (13, "gpt-x", false, vec![]),
+        (28, "gpt-x", true, vec![]),
+    ] {
+        let rig = spike(days, model, is_demo);
+        let courier = rig.courier();
+        let until: Timestamp = rig.now() + Duration::from_secs(600);
+        deliver(courier, || {
+            // Minutes go by, of the hour that is over and of the next.
+            rig.clock.advance_ms(20_000);
+            rig.now() > until
+        });
+        assert_eq!(unusual(&rig), wanted, "{days} days of {model}, demo: {is_demo}");
+        if days == 28 && model == "gpt-x" && !is_demo {
+            let alerts = rig.ledger.alerts();
+            let all = alerts.iter().find(|alert| alert.key.value.as_deref() == Some("all")).unwrap();
+            assert!(
+                all.summary.starts_with("All calls: 10.")
+                    && all.summary.contains(" USD within the hour, where about 0"),
+                "{}",
+                all.summary
+            );
+            let order = ErasureOrder { user: "maria".into(), project: None, reason: "asked to".into() };
+            rig.ledger.erase(&By::local(), &order).unwrap();
+            assert!(rig.ledger.alerts().iter().all(|alert| !format!("{alert:?}").contains("maria")));
+        }
+    }
 }

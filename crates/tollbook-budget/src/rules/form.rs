@@ -1,10 +1,12 @@
 //! A rule as people write it, and what it means. Everything that is wrong is told at once.
 
 use serde::{Deserialize, Serialize};
-use tollbook_types::Period;
+use tollbook_types::{Dimension, Period};
 
 /// Channels that one rule may name.
 const NOTIFY_MAX: usize = 16;
+/// Dimensions that one rule may name.
+const BY_MAX: usize = 3;
 
 /// What a rule looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -20,6 +22,8 @@ pub enum RuleKind {
     PriceDrift,
     /// The books cannot record, have a gap, or the clock has stepped.
     LedgerFault,
+    /// An hour comes to far more than its season has it.
+    UnusualUsage,
 }
 
 /// Every kind.
@@ -29,6 +33,7 @@ pub const RULE_KINDS: &[RuleKind] = &[
     RuleKind::LongCall,
     RuleKind::PriceDrift,
     RuleKind::LedgerFault,
+    RuleKind::UnusualUsage,
 ];
 
 impl RuleKind {
@@ -40,6 +45,7 @@ impl RuleKind {
             RuleKind::LongCall => "long_call",
             RuleKind::PriceDrift => "price_drift",
             RuleKind::LedgerFault => "ledger_fault",
+            RuleKind::UnusualUsage => "unusual_usage",
         }
     }
 
@@ -52,7 +58,9 @@ impl RuleKind {
     pub(super) fn period(self) -> Period {
         match self {
             RuleKind::UnpricedModel | RuleKind::PriceDrift => Period::Day,
-            RuleKind::FailureRate | RuleKind::LongCall | RuleKind::LedgerFault => Period::Hour,
+            RuleKind::FailureRate | RuleKind::LongCall | RuleKind::LedgerFault | RuleKind::UnusualUsage => {
+                Period::Hour
+            }
         }
     }
 
@@ -63,6 +71,7 @@ impl RuleKind {
                 &[("percent", 20, 1, 100), ("minutes", 15, 1, 1_440), ("calls", 20, 1, 1_000_000)]
             }
             RuleKind::LongCall => &[("times", 5, 2, 1_000)],
+            RuleKind::UnusualUsage => &[("times", 3, 2, 1_000)],
             RuleKind::PriceDrift => &[("percent", 1, 1, 1_000), ("calls", 10, 1, 1_000_000)],
             RuleKind::UnpricedModel | RuleKind::LedgerFault => &[],
         }
@@ -84,6 +93,8 @@ pub struct RuleForm {
     pub calls: Option<u32>,
     /// How many times as much as is usual.
     pub times: Option<u32>,
+    /// Dimensions whose values are looked at one by one.
+    pub by: Vec<String>,
     /// Channels that are told.
     pub notify: Vec<String>,
 }
@@ -101,6 +112,8 @@ pub struct Rule {
     pub calls: u32,
     /// How many times as much as is usual.
     pub times: u32,
+    /// Dimensions whose values are looked at one by one.
+    pub by: Vec<Dimension>,
     /// Channels that are told.
     pub notify: Vec<String>,
 }
@@ -150,13 +163,23 @@ impl RuleForm {
                 }
             }
         });
+        let by = self.by.iter().map(|name| name.parse()).collect::<Result<Vec<Dimension>, String>>();
+        let by = by.unwrap_or_else(|problem| {
+            fault("by", problem);
+            Vec::new()
+        });
+        if !by.is_empty() && kind != RuleKind::UnusualUsage {
+            fault("by", format!("{} has none", kind.name()));
+        } else if by.len() > BY_MAX {
+            fault("by", format!("it may name {BY_MAX} dimensions"));
+        }
         if self.notify.len() > NOTIFY_MAX {
             fault("notify", format!("it may name {NOTIFY_MAX} channels"));
         }
         if !faults.is_empty() {
             return Err(faults);
         }
-        let rule = Rule { kind, percent, minutes, calls, times, notify: self.notify.clone() };
+        let rule = Rule { kind, percent, minutes, calls, times, by, notify: self.notify.clone() };
         Ok(self.enabled.unwrap_or(true).then_some(rule))
     }
 

@@ -11,9 +11,11 @@ mod failures;
 mod form;
 mod long;
 mod told;
+mod unusual;
 
 pub use books::Books;
 pub use form::{RULE_KINDS, Rule, RuleFault, RuleForm, RuleKind};
+pub use unusual::UnusualHour;
 
 use crate::alert::Turn;
 use books::Gap;
@@ -160,7 +162,7 @@ impl Rules {
                         self.tell(rule, &model, sums.holds(rule), now, || sums.words(rule, &model));
                     }
                 }
-                RuleKind::UnpricedModel | RuleKind::LedgerFault => {}
+                RuleKind::UnpricedModel | RuleKind::LedgerFault | RuleKind::UnusualUsage => {}
             }
         }
         self.rules = rules;
@@ -173,11 +175,23 @@ impl Rules {
             match rule.kind {
                 RuleKind::FailureRate => self.look_at_failures(rule, now),
                 RuleKind::LedgerFault => self.look_at_books(rule, books, now),
-                RuleKind::UnpricedModel | RuleKind::LongCall | RuleKind::PriceDrift => {}
+                RuleKind::UnpricedModel
+                | RuleKind::LongCall
+                | RuleKind::PriceDrift
+                | RuleKind::UnusualUsage => {}
             }
         }
         self.rules = rules;
         self.told.forget_before(Period::Day.start(now, &self.zone));
+    }
+
+    /// An hour has come to more than is usual.
+    pub fn unusual(&mut self, hour: &UnusualHour) {
+        let rules = std::mem::take(&mut self.rules);
+        for rule in rules.iter().filter(|rule| rule.kind == RuleKind::UnusualUsage) {
+            self.tell(rule, &hour.scope, Some(true), hour.at, || hour.words(rule));
+        }
+        self.rules = rules;
     }
 
     fn look_at_failures(&mut self, rule: &Rule, now: Timestamp) {

@@ -270,6 +270,34 @@ fn what_was_told_before_the_start_is_neither_told_again_nor_taken_back_at_once()
 }
 
 #[test]
+fn an_unusual_hour_is_told_once_for_each_of_whom_it_is() {
+    let hour = |at: &str, scope: &str| UnusualHour {
+        at: at.parse().unwrap(),
+        scope: scope.to_owned(),
+        measured: "48.2".to_owned(),
+        expected: "0.1".to_owned(),
+        limit: "3".to_owned(),
+        unit: "usd",
+    };
+    let mut rules = Rules::new(RuleForm::rules(&[]), Zone::UTC);
+    let mut told = |at: &str, scope: &str| {
+        rules.unusual(&hour(at, scope));
+        rules.take().into_iter().map(|finding| finding.summary).next()
+    };
+    assert_eq!(
+        told("2026-11-22T03:10:00Z", "all").as_deref(),
+        Some("All calls: 48.2 USD within the hour, where about 0.1 is usual and more than 3 is not")
+    );
+    assert_eq!(told("2026-11-22T03:59:59Z", "all"), None);
+    assert!(told("2026-11-22T03:59:59Z", "user=ann").unwrap().starts_with("user=ann: "));
+    assert!(told("2026-11-22T04:00:00Z", "all").is_some());
+    let off = RuleForm { enabled: Some(false), ..form("unusual_usage") };
+    let mut rules = Rules::new(RuleForm::rules(&[off]), Zone::UTC);
+    rules.unusual(&hour("2026-11-22T03:10:00Z", "all"));
+    assert_eq!(rules.take(), []);
+}
+
+#[test]
 fn a_rule_says_everything_that_is_wrong_with_it() {
     let check = |form: RuleForm, members: &[&str]| {
         let faults = form.read().map(drop).unwrap_err();
@@ -280,5 +308,9 @@ fn a_rule_says_everything_that_is_wrong_with_it() {
     check(RuleForm { percent: Some(1), times: Some(2), ..form("unpriced_model") }, &["percent", "times"]);
     check(RuleForm { times: Some(1), ..form("long_call") }, &["times"]);
     check(RuleForm { notify: vec![String::new(); 17], ..form("ledger_fault") }, &["notify"]);
+    let by = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    check(RuleForm { by: by(&["user"]), ..form("long_call") }, &["by"]);
+    check(RuleForm { by: by(&["person"]), times: Some(1), ..form("unusual_usage") }, &["times", "by"]);
+    check(RuleForm { by: by(&["user", "agent", "model", "key"]), ..form("unusual_usage") }, &["by"]);
     assert_eq!(RuleForm::rules(&[]).len(), RULE_KINDS.len());
 }

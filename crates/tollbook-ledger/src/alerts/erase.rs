@@ -6,7 +6,11 @@ use super::thresholds::{RULE_START, sentence};
 use super::{Alert, AlertKey};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
+use tollbook_budget::rules::RuleKind;
 use tollbook_types::{Attribution, Dimension, Eraser, Erasures};
+
+/// What the value of an unusual hour begins with, where it is a user's.
+const USER_START: &str = "user=";
 
 impl Ledger {
     /// Takes erased persons out of the alerts that name them. It comes before they are taken out of the
@@ -34,7 +38,15 @@ impl Ledger {
         if let Some(report) = &alert.report {
             return report.names().map(str::to_owned).collect();
         }
-        let Some(id) = alert.key.rule.strip_prefix(RULE_START) else { return Vec::new() };
+        let Some(id) = alert.key.rule.strip_prefix(RULE_START) else {
+            let value =
+                alert.key.value.as_deref().filter(|_| alert.key.rule == RuleKind::UnusualUsage.name());
+            return value
+                .and_then(|value| value.strip_prefix(USER_START))
+                .map(str::to_owned)
+                .into_iter()
+                .collect();
+        };
         let budget = self.budget(id);
         // Of a budget that has gone it is not known what its values are.
         let counts_users =
@@ -48,8 +60,14 @@ fn without(alert: &Alert, user: &str, eraser: &Eraser<'_>) -> Alert {
     if let Some(report) = &alert.report {
         return Alert { report: Some(report.without(user, eraser)), ..alert.clone() };
     }
-    let subject = eraser.text(&alert.subject);
     let AlertKey { rule, value, threshold, period } = &alert.key;
+    if !rule.starts_with(RULE_START) {
+        let (known, hidden) = (format!("{USER_START}{user}"), format!("{USER_START}{}", eraser.text(user)));
+        let summary = alert.summary.replacen(&known, &hidden, 1);
+        let key = AlertKey { value: Some(hidden.clone()), ..alert.key.clone() };
+        return Alert { key, summary, subject: hidden, ..alert.clone() };
+    }
+    let subject = eraser.text(&alert.subject);
     let value = value.as_deref().map(|value| eraser.text(value));
     Alert {
         key: AlertKey { rule: rule.clone(), value, threshold: threshold.clone(), period: *period },

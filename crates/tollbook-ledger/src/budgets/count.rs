@@ -12,7 +12,7 @@ use tollbook_store::{
     CallsOrder, CallsQuery, Dimension, Filter, Interval, Measures, State, Store, StoredCall, UsageQuery,
     View, Zone, fold,
 };
-use tollbook_types::{DEMO_SOURCE, Evidence, TimeRange, Timestamp};
+use tollbook_types::{Evidence, TimeRange, Timestamp};
 
 /// Calls of one page.
 const PAGE_CALLS: usize = 1_000;
@@ -26,10 +26,7 @@ pub(super) fn start(store: &dyn Store, budget: &Budget, now: Timestamp) -> Resul
     let mut start = Start { through: store.position()?.applied, used: Vec::new() };
     let range = TimeRange { to: None, ..budget.window.range(now, &budget.zone.1) };
     let (by_model, mut others) = filters(budget);
-    // Demo calls never happened. Where there are none, sums that know no source may answer.
-    if demo::is_there(store)? {
-        others.push(Filter { negated: true, ..Filter::is(Dimension::Source, DEMO_SOURCE) });
-    }
+    others.extend(demo::without_demo(store)?);
     let is_fine = matches!(budget.window, Window::Rolling { minutes } if minutes <= FINE_MINUTES);
     if by_model || is_fine {
         each_call(store, range, others, |call| start.used.extend(used(budget, call)))?;

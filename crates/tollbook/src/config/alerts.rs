@@ -6,7 +6,7 @@ use tollbook_budget::rules::RuleForm;
 use toml::de::DeTable;
 
 /// The keys of one rule.
-pub const KEYS: &[&str] = &["kind", "enabled", "percent", "minutes", "calls", "times", "notify"];
+pub const KEYS: &[&str] = &["kind", "enabled", "percent", "minutes", "calls", "times", "by", "notify"];
 
 /// Reads one rule. What its members mean is looked at with all others.
 pub fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> RuleForm {
@@ -19,8 +19,9 @@ pub fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> RuleForm {
             "minutes" => form.minutes = small(reader, found),
             "calls" => form.calls = small(reader, found),
             "times" => form.times = small(reader, found),
-            "notify" => {
-                form.notify = list(reader, found).into_iter().filter_map(|text| reader.text(text)).collect();
+            "by" | "notify" => {
+                let texts = list(reader, found).into_iter().filter_map(|text| reader.text(text)).collect();
+                *(if key.get_ref() == "by" { &mut form.by } else { &mut form.notify }) = texts;
             }
             other => reader.unknown_key("alerts", other, key.span()),
         }
