@@ -99,6 +99,11 @@ pub fn focus_validator(place: &Path) -> Result<PathBuf, String> {
     install_venv_of(python, &place.join("focus-venv"), "compat/focus.txt")
 }
 
+/// The interpreter with a mail server, in an environment of its own.
+pub fn mail_server(place: &Path) -> Result<PathBuf, String> {
+    install_venv(&place.join("smtp-venv"), "compat/smtp.txt")
+}
+
 /// An interpreter by name. Where pyenv stands before several, it is told which.
 fn python_of(name: &str) -> Command {
     let mut command = Command::new(name);

@@ -5,7 +5,7 @@
 //!
 //! Beside them, the API is asked whatever its own document allows (`openapi`), and Prometheus's linter
 //! looks at what the server shows of itself, the validator of FOCUS at what it
-//! exports, and a browser at the dashboard.
+//! exports, a mail server at its letters, and a browser at the dashboard.
 //!
 //! What cannot be installed is skipped, and said so.
 
@@ -16,6 +16,7 @@ mod install;
 pub mod openapi;
 mod process;
 mod promtool;
+mod smtp;
 mod stand;
 
 use crate::{cargo, say};
@@ -130,6 +131,12 @@ pub fn run(only: &[String]) -> Result<(), String> {
         "focus-validator",
         || install::focus_validator(&place.root),
         |python| focus::check(&python, &place),
+    );
+    table.row(
+        "e-mail",
+        "aiosmtpd",
+        || install::mail_server(&place.root),
+        |python| smtp::check(&python, &place),
     );
     table.row(
         "web/",
