@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::MissedTickBehavior;
 use tollbook_ledger::alerts::{Alert, AlertState, Attempt, Due};
 use tollbook_ledger::{Ledger, LedgerError};
@@ -70,10 +70,15 @@ impl Courier {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut flying, mut busy, mut over) = (JoinSet::new(), BTreeSet::new(), Vec::new());
+        let mut asking = self.ask();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
                     over = self.note(over, &mut busy).await;
+                    if asking.is_finished() {
+                        let asked = std::mem::replace(&mut asking, self.ask()).await;
+                        asked.unwrap_or_default().iter().for_each(|alert| self.tell(alert));
+                    }
                     for due in self.look().await {
                         let Some(delivery) = due.delivery() else { continue };
                         if busy.insert(delivery.channel.clone()) {
@@ -96,11 +101,20 @@ impl Courier {
         }
     }
 
+    /// What takes questions to the store, which may be long ones: no other alert waits for them.
+    fn ask(&self) -> JoinHandle<Vec<Arc<Alert>>> {
+        let (ledger, watch, summaries) = (self.ledger.clone(), self.watch.clone(), self.summaries.clone());
+        spawn_blocking(move || {
+            watch.look_at_hours(&ledger);
+            found(summaries.look(&ledger))
+        })
+    }
+
     /// What is to be told now, after whoever watches was told what is new.
     async fn look(&self) -> Vec<Due> {
-        let (ledger, watch, summaries) = (self.ledger.clone(), self.watch.clone(), self.summaries.clone());
+        let (ledger, watch) = (self.ledger.clone(), self.watch.clone());
         let looked = spawn_blocking(move || {
-            let found = look(&ledger, &watch, &summaries);
+            let found = look(&ledger, &watch);
             (found, ledger.due_alerts())
         });
         let Ok((found, due)) = looked.await else { return Vec::new() };
@@ -164,14 +178,15 @@ impl Courier {
 }
 
 /// What has changed. A part that fails keeps no other from being told.
-fn look(ledger: &Ledger, watch: &Watch, summaries: &Summaries) -> Vec<Arc<Alert>> {
-    let parts = [ledger.alert_on_budgets(), watch.look(ledger), ledger.age_alerts(), summaries.look(ledger)];
-    let found = parts.into_iter().flat_map(|part| {
-        part.unwrap_or_else(|error: LedgerError| {
-            // It is found again with the next look.
-            tracing::debug!("alerts cannot be recorded now: {error}");
-            Vec::new()
-        })
-    });
-    found.collect()
+fn look(ledger: &Ledger, watch: &Watch) -> Vec<Arc<Alert>> {
+    let parts = [ledger.alert_on_budgets(), watch.look(ledger), ledger.age_alerts()];
+    parts.into_iter().flat_map(found).collect()
+}
+
+fn found(looked: Result<Vec<Arc<Alert>>, LedgerError>) -> Vec<Arc<Alert>> {
+    looked.unwrap_or_else(|error| {
+        // It is found again with the next look.
+        tracing::debug!("alerts cannot be recorded now: {error}");
+        Vec::new()
+    })
 }

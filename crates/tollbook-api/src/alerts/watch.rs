@@ -53,23 +53,25 @@ impl Watch {
         Ok(())
     }
 
+    /// Asks the books whether an hour is out of line, which may take its time. What is found is recorded
+    /// with the next look.
+    pub fn look_at_hours(&self, ledger: &Ledger) {
+        let Some(unusual) = &self.unusual else { return };
+        match unusual.look(ledger.store().as_ref(), self.clock.now()) {
+            // Not held while it is asked: the feed must not wait.
+            Ok(hours) => hours.iter().for_each(|hour| self.state().rules.unusual(hour)),
+            Err(error) => tracing::debug!("what is usual cannot be looked at now: {error}"),
+        }
+    }
+
     /// Records what was found since the last look. Returns alerts that began or ended. What cannot be
     /// recorded now is recorded with the next look.
     pub fn look(&self, ledger: &Ledger) -> Result<Vec<Arc<Alert>>, LedgerError> {
         self.begin(ledger)?;
-        let (books, now) = (ledger.books(), self.clock.now());
-        let hours = match self.unusual.as_ref().map(|unusual| unusual.look(ledger.store().as_ref(), now)) {
-            Some(Ok(hours)) => hours,
-            Some(Err(error)) => {
-                tracing::debug!("what is usual cannot be looked at now: {error}");
-                Vec::new()
-            }
-            None => Vec::new(),
-        };
+        let books = ledger.books();
         {
             let mut state = self.state();
-            state.rules.tick(&books, now);
-            hours.iter().for_each(|hour| state.rules.unusual(hour));
+            state.rules.tick(&books, self.clock.now());
             let found = state.rules.take();
             state.found.extend(found);
         }
