@@ -17,7 +17,7 @@ export const ENTRIES = [
   { path: "/", name: "Overview", key: "o", icon: "M3 12l9-8 9 8M6 10v10h12V10" },
   { path: "/explore", name: "Explore", key: "e", icon: "M4 20V10M10 20V4M16 20v-8M21 20H3" },
   { path: "/calls", name: "Calls", key: "c", icon: "M4 6h16M4 12h16M4 18h10" },
-  { path: "/budgets", name: "Budgets & alerts", key: "b", icon: "M12 3a9 9 0 1 0 9 9h-9z", for: seesAll },
+  { path: "/budgets", name: "Budgets", key: "b", icon: "M12 3a9 9 0 1 0 9 9h-9z", for: seesAll },
   { path: "/keys", name: "Keys", key: "k", icon: "M15 9a4 4 0 1 1-4-4 4 4 0 0 1 4 4zM9 12l-6 6v3h3l1-2h2l2-3", for: isAdmin },
   { path: "/prices", name: "Prices", key: "p", icon: "M4 4h8l8 8-8 8-8-8zM8 8h.01" },
   { path: "/settings", name: "Settings", key: "s", icon: "M4 7h10M18 7h2M4 17h2M10 17h10M16 5v4M8 15v4" },
