@@ -261,6 +261,23 @@ async function alerts(context) {
   await page.close();
 }
 
+/** A model without a price gets one, and the next call has it. */
+async function price(context) {
+  const page = await open(context, "/prices");
+  await settled(page);
+  await page.locator("tr", { hasText: "house-model" }).getByRole("link", { name: "Set price" }).click();
+  const [input, output] = [page.locator("dialog input").nth(0), page.locator("dialog input").nth(1)];
+  await input.fill("0.30");
+  await output.fill("1.20");
+  await page.getByRole("button", { name: "Set", exact: true }).click();
+  await page.locator("dialog .notice", { hasText: "in force" }).waitFor({ timeout: 10_000 }).catch(() => miss("a price is not set"));
+  const { results } = await api("POST", "/api/v1/events", [{ id: "priced-1", provider: "acme", model: "house-model", usage: { input_tokens: 1_000_000, output_tokens: 500_000 } }]);
+  if (results[0].cost_usd !== "0.9") miss(`a price that was set is not in force: ${JSON.stringify(results)}`);
+  await page.keyboard.press("Escape");
+  await page.locator("li", { hasText: "house-model" }).first().waitFor({ timeout: 5_000 }).catch(() => miss("a price of one's own is not listed"));
+  await page.close();
+}
+
 /** Somebody sees their own, and no hint of the others. */
 async function member(browser) {
   const { key: theirs } = await api("POST", "/api/v1/keys", { name: "named", role: "member", user: names[0] });
@@ -294,6 +311,7 @@ try {
   await keyboard(context);
   await drag(context);
   await alerts(context);
+  await price(context);
   const seen = await hostile(context);
   await totals(context);
   await member(browser);

@@ -1,7 +1,7 @@
 // What calls are priced by: models without a price first, then the book, and how a name is understood.
 import { useState } from "preact/hooks";
 import { html } from "../lib/html.js";
-import { at, useData } from "../lib/api.js";
+import { at, isAdmin, seesAll, send, useData } from "../lib/api.js";
 import * as live from "../lib/live.js";
 import { usd, whole } from "../lib/money.js";
 import { scope } from "../lib/query.js";
@@ -9,7 +9,7 @@ import { exact } from "../lib/time.js";
 import { visible } from "../lib/text.js";
 import { changed, go, onwards, place } from "../lib/url.js";
 import { Dialog } from "../parts/dialog.js";
-import { Card, Empty, Name, Shown, Snippet } from "../parts/small.js";
+import { Card, Empty, Failed, Name, Shown, Snippet } from "../parts/small.js";
 
 export const title = "Prices";
 /** @type {string[]} */
@@ -35,6 +35,7 @@ export function Page() {
   const pairs = /** @type {[string, string][]} */ ([["limit", PAGE], ...(text ? [["model", text]] : []), ...(cursor ? [["cursor", cursor]] : [])]);
   const asked = useData(at("/api/v1/prices", pairs));
   const sums = useData(at("/api/v1/usage", [["from", "365d"], ["group_by", "provider,model"], ["limit", "1000"]]), live.pulse.value);
+  const own = useData(seesAll() ? "/api/v1/prices/own" : null);
   const rows = (sums.data?.rows ?? []).filter((/** @type {any} */ row) => !row.rest);
   const without = rows.filter((/** @type {any} */ row) => row.unpriced_calls > 0);
   const used = new Map(rows.map((/** @type {any} */ row) => [`${row.provider}/${row.model}`, row.calls]));
@@ -42,15 +43,15 @@ export function Page() {
   return html`${without.length > 0 && html`<${Card} title=${html`Without a price <span class="badge warn">${without.length}</span>`}><p class="hint">Their calls are in no sum, and a strict budget refuses them. Once there is a price, <code>tollbook rerate --unpriced</code> shows the difference and, with <code>--apply</code>, books it.</p>
     <div class="wide-table"><table class="data"><thead><tr><th scope="col">Provider</th><th scope="col">Model</th><th scope="col" class="num">Calls without</th><th scope="col" class="num">Tokens</th><th scope="col"><span class="sr">Acts</span></th></tr></thead>
     <tbody>${without.map((/** @type {any} */ row) => html`<tr><td data-label="Provider"><${Name} of=${row.provider} /></td><td class="strong"><a data-row href=${onwards("/calls", { range: "365d", f: [`model:${row.model ?? ""}`] })}><${Name} of=${row.model} /></a></td><td data-label="Calls" class="num">${whole(row.unpriced_calls)}</td><td data-label="Tokens" class="num">${whole(row.total_tokens ?? 0)}</td>
-      <td><a class="button" href=${changed({ set: `${row.provider}/${row.model}` })}>Set price</a></td></tr>`)}</tbody></table></div><//>`}
-  <${Match} />
+      <td>${isAdmin() && html`<a class="button" href=${changed({ set: `${row.provider}/${row.model}` })}>Set price</a>`}</td></tr>`)}</tbody></table></div><//>`}
+  <${Own} asked=${own} /><${Match} />
   <${Card} title="The book" tools=${html`<input type="search" aria-label="Find a model" placeholder="Find a model" value=${text} onInput=${find} />`}><${Shown} asked=${asked}>${(/** @type {any} */ { data, has_more: more, next_cursor: next, at: instant }) => (data.length === 0
     ? html`<${Empty} title="No price in the book has such a name."><p>What a call says is matched by rules, too: try it above.</p><//>`
     : html`<p class="quiet">US dollars for a million, at ${exact(instant, scope.value.tz)}</p><div class="wide-table"><table class="data"><thead><tr><th scope="col">Provider</th><th scope="col">Model</th>${COLUMNS.map(([, label]) => html`<th scope="col" class="num">${label}</th>`)}<th scope="col">Since</th><th scope="col">Source</th><th scope="col" class="num">Calls, 12 months</th></tr></thead>
       <tbody>${data.map((/** @type {any} */ { provider, model, price }) => html`<tr key=${`${provider}/${model}`}><td data-label="Provider">${provider}</td><td class="strong"><button class="cell" data-row onClick=${() => go(changed({ show: `${provider}/${model}` }))}><${Name} of=${model} /></button></td>
         ${COLUMNS.map(([meter, label]) => html`<td data-label=${label} class="num"><${Rate} of=${perMillion(price, meter)} /></td>`)}<td data-label="Since">${price.effective_from ?? ""}</td><td data-label="Source">${visible(price.overridden_by ?? price.source)} <span class="quiet">${price.checked}</span></td><td data-label="Calls" class="num">${used.has(`${provider}/${model}`) ? whole(used.get(`${provider}/${model}`)) : ""}</td></tr>`)}</tbody></table></div>
       ${(cursor || more) && html`<p class="pager hint">${cursor && html`<a class="button" href=${changed({ cursor: null })}>First</a>`}${more && html`<a class="button" href=${changed({ cursor: next })}>More</a>`}</p>`}`)}<//><//>
-  ${params.get("set") && html`<${SetPrice} of=${params.get("set") ?? ""} />`}${params.get("show") && html`<${One} of=${params.get("show") ?? ""} />`}`;
+  ${params.get("set") && isAdmin() && html`<${SetPrice} of=${params.get("set") ?? ""} onDone=${() => { own.again(); asked.again(); }} />`}${params.get("show") && html`<${One} of=${params.get("show") ?? ""} />`}`;
 }
 
 /** A rate card, meter by meter. @param {{price: import("../lib/api.js").Shapes["RateCard"]}} props */
@@ -85,15 +86,31 @@ function Match() {
     ${told && html`<${Shown} asked=${asked} rows=${2}>${(/** @type {any} */ found) => html`<${Found} found=${found} />`}<//>`}<//>`;
 }
 
-/** A price of one's own stands in a file; this writes what goes in. @param {{of: string}} props */
-function SetPrice({ of }) {
+/** Sets a price of one's own, and says how what was recorded without one gets it. @param {{of: string, onDone: () => void}} props */
+function SetPrice({ of, onDone }) {
   const [provider, model] = split(of);
   const [rates, setRates] = useState({ input: "", output: "", cache_read: "" });
+  const [made, setMade] = useState(false);
+  const [error, setError] = useState(/** @type {any} */ (null));
   const set = (/** @type {"input" | "output" | "cache_read"} */ name) => (/** @type {any} */ event) => setRates({ ...rates, [name]: event.target.value });
-  const lines = Object.entries(rates).filter(([, value]) => /^\d+(\.\d+)?$/.test(value)).map(([name, value]) => `${name} = "${value}"`);
-  const text = `[[price]]\nprovider = ${JSON.stringify(provider)}\nmodel = ${JSON.stringify(model)}\n${lines.join("\n")}`;
-  return html`<${Dialog} title=${html`A price for <${Name} of=${model} />`} onClose=${() => go(changed({ set: null }))}><div class="form">
-    <div class="row">${/** @type {const} */ (["input", "output", "cache_read"]).map((name) => html`<label class="wide">${name.replace("_", " ")}, $ a million <input inputmode="decimal" pattern="[0-9]+(\\.[0-9]+)?" value=${rates[name]} onInput=${set(name)} /></label>`)}</div>
-    <p>Put this in a file, say <code>my-prices.toml</code>:</p><${Snippet} text=${text} /><p>and name that once in <code>tollbook.toml</code>; then start the server anew and rate the calls again:</p>
-    <${Snippet} text=${'[[prices]]\nfile = "my-prices.toml"'} /><${Snippet} text="tollbook rerate --unpriced\ntollbook rerate --unpriced --apply" /></div><//>`;
+  const told = Object.fromEntries(Object.entries(rates).filter(([, value]) => value !== ""));
+  const save = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    send("POST", "/api/v1/prices", { body: { provider, model, ...told } }).then(() => { setMade(true); setError(null); onDone(); }, setError);
+  };
+  return html`<${Dialog} title=${html`A price for <${Name} of=${model} />`} onClose=${() => go(changed({ set: null }))}>${made
+    ? html`<div class="form"><p class="notice">It is in force for calls from now on.</p><p>What was recorded without a price gets it by</p><${Snippet} text=${"tollbook rerate --unpriced\ntollbook rerate --unpriced --apply"} /><p class="quiet">The first line shows the difference, the second books it.</p></div>`
+    : html`<form class="form" onSubmit=${save}><p>For calls of <${Name} of=${provider} /> from now on, in US dollars for a million tokens.</p>
+      <div class="row">${/** @type {const} */ (["input", "output", "cache_read"]).map((name) => html`<label class="wide">${name.replace("_", " ")} <input required=${name === "input"} inputmode="decimal" pattern="[0-9]+(\\.[0-9]+)?" value=${rates[name]} onInput=${set(name)} /></label>`)}</div>
+      ${error && html`<${Failed} error=${error} />`}<div class="actions"><button type="button" onClick=${() => go(changed({ set: null }))}>Cancel</button><button class="main">Set</button></div></form>`}<//>`;
+}
+
+/** Prices that were set here. @param {{asked: import("../lib/api.js").Asked}} props */
+function Own({ asked }) {
+  const [sure, setSure] = useState("");
+  const [error, setError] = useState(/** @type {any} */ (null));
+  const remove = (/** @type {string} */ id) => send("DELETE", `/api/v1/prices/own/${encodeURIComponent(id)}`).then(() => { setSure(""); asked.again(); }, setError);
+  const data = asked.data?.data ?? [];
+  return data.length === 0 ? null : html`<${Card} title="Your own, set here">${error && html`<${Failed} error=${error} />`}<ul class="stack">${data.map((/** @type {any} */ own) => html`<li key=${own.id}><pre class="raw" tabindex="0">${visible(own.text.trim()).replaceAll("\\u{a}", "\n")}</pre>
+    <span class="quiet">${exact(own.created_at, scope.value.tz)} · <code>${own.id}</code></span> ${isAdmin() && (sure === own.id ? html`<button class="danger" onClick=${() => remove(own.id)}>Yes, take it away</button> <button onClick=${() => setSure("")}>Keep it</button>` : html`<button class="plain" onClick=${() => setSure(own.id)}>Take away</button>`)}</li>`)}</ul><//>`;
 }

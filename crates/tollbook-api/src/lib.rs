@@ -33,6 +33,7 @@ pub mod metrics;
 mod object;
 mod openapi;
 pub mod otlp;
+mod own_prices;
 mod params;
 mod prices;
 mod privacy;

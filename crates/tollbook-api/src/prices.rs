@@ -24,7 +24,7 @@ const LIMIT_DEFAULT: usize = 200;
 const NAME_BYTES_MAX: usize = 256;
 
 /// What its routes are grouped by.
-const TAG: Tag = Tag { name: "prices", about: "What calls are priced by." };
+pub const TAG: Tag = Tag { name: "prices", about: "What calls are priced by." };
 
 /// Its routes.
 pub fn routes() -> Vec<Route> {

@@ -8,7 +8,8 @@ use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::{
     admit, alerts, audit, budgets, calls, channels, dashboard, demo, events, export, keys, limits, live,
-    members, metrics, openapi, otlp, prices, privacy, probes, rate_limits, seeds, session, stats, usage,
+    members, metrics, openapi, otlp, own_prices, prices, privacy, probes, rate_limits, seeds, session, stats,
+    usage,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -58,6 +59,7 @@ fn all() -> Vec<Route> {
         export::routes,
         keys::routes,
         prices::routes,
+        own_prices::routes,
         privacy::routes,
         demo::routes,
         members::routes,

@@ -12,14 +12,15 @@ use crate::journal::record::{ControlBody, GapBody, Kind, SealBody};
 use crate::journal::{self, Journal, Survey};
 use crate::keys::Keys;
 use crate::members::People;
+use crate::prices::Prices;
 use crate::rating::{Card, Rated};
 use crate::resolve::{Outcome, RecordBody};
 use crate::retention::Watch;
 use crate::shared::{Guarded, Health, Shared, Unrecorded};
 use crate::writer::{self, Queue};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use tollbook_pricing::Book;
 use tollbook_store::Store;
@@ -77,7 +78,7 @@ pub struct OpenReport {
 /// An open ledger: the only thing that writes in its data directory.
 pub struct Ledger {
     shared: Arc<Shared>,
-    book: RwLock<Arc<Book>>,
+    prices: Prices,
     keys: Keys,
     people: People,
     alerts: Alerts,
@@ -150,12 +151,14 @@ impl Ledger {
         let alerts = Alerts::load(shared.store.as_ref())?;
         let newest = shared.store.extent(TimeRange::ALL)?.map(|(_, last, _)| last);
         let clock_watch = Watch::start(shared.clock.now(), newest);
-        let (book, writer) = (RwLock::new(book), Some(writer));
+        let (prices, left_out) = Prices::load(shared.store.as_ref(), book)?;
+        report.notes.extend(left_out.iter().map(|problem| format!("a price is not in force: {problem}")));
+        let writer = Some(writer);
         let interrupted = 0;
         let captures = Kept::default();
         let mut ledger = Ledger {
             shared,
-            book,
+            prices,
             keys,
             people,
             alerts,
@@ -185,18 +188,12 @@ impl Ledger {
         &self.shared.store
     }
 
-    /// The price book in force.
-    pub fn book(&self) -> Arc<Book> {
-        self.book.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Puts another price book in force, for events from now on.
-    pub fn set_book(&self, book: Arc<Book>) {
-        *self.book.write().unwrap_or_else(PoisonError::into_inner) = book;
-    }
-
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    pub(crate) fn price_state(&self) -> &Prices {
+        &self.prices
     }
 
     pub(crate) fn clock_watch(&self) -> &Watch {

@@ -101,8 +101,11 @@ pub fn write(config: &Config, out: &mut Out) -> Result<Ledger, Failure> {
 pub fn write_with(config: &Config, out: &mut Out, prices: Option<&str>) -> Result<Ledger, Failure> {
     let ledger = write(config, out)?;
     if let Some(text) = prices {
-        let book = ledger.book().with_override_file("prices of the demo", text);
-        ledger.set_book(Arc::new(book.map_err(|problems| Failure::config(prices::words(&problems)))?));
+        let book = ledger.base_book().with_override_file("prices of the demo", text);
+        let book = book.map_err(|problems| Failure::config(prices::words(&problems)))?;
+        for problem in ledger.set_book(Arc::new(book)) {
+            out.note(&format!("a price is not in force: {problem}"));
+        }
     }
     Ok(ledger)
 }
@@ -115,7 +118,7 @@ pub fn open_locked(config: &Config, lock: DirLock, out: &mut Out) -> Result<Ledg
     }
     let store = open_store(config, &dir, None)?;
     let captures = open_captures(config, &dir)?;
-    let book = prices::book(config)?;
+    let book = prices::base(config)?;
     let options = tollbook_ledger::Options {
         durability: config.durability.value,
         segment_bytes: config.segment_bytes.value,

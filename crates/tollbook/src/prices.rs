@@ -1,20 +1,34 @@
 //! The price book in force: what is part of the program, what was imported into the data
-//! directory, and the user's own files, in this order.
+//! directory, the user's own files, and what was set over the API, in this order.
 
 use crate::config::{self, Config};
 use crate::failure::Failure;
+use crate::open;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tollbook_ledger::{own_prices, with_own_prices};
 use tollbook_pricing::{Book, Import, NoMatch, Problem, Query};
 use tollbook_types::{Conditions, PROVIDERS, Timestamp, canonical_provider};
 
 /// The largest price file that is read.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// The book that is in force.
+/// The book that is in force, with what the books themselves hold.
 pub fn book(config: &Config) -> Result<Arc<Book>, Failure> {
+    let base = base(config)?;
+    let dir = open::dir(config)?;
+    if !dir.store().exists() {
+        return Ok(base);
+    }
+    // What is left out was told by whoever writes the books.
+    let (book, _) = with_own_prices(&base, &own_prices(&open::reading(&dir)?)?);
+    Ok(book)
+}
+
+/// The book that is in force but for what the books themselves hold.
+pub fn base(config: &Config) -> Result<Arc<Book>, Failure> {
     let imported = with_imported(Book::embedded(), &imported_dir(config))?;
     with_own(imported, config)
 }

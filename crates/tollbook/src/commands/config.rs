@@ -16,7 +16,7 @@ pub fn run(command: ConfigCommand, flags: &GlobalArgs, out: &mut Out) -> Result<
 }
 
 fn check(config: &Config, out: &mut Out) -> Result<Exit, Failure> {
-    prices::book(config)?;
+    prices::base(config)?;
     let file = config.file.as_ref().map(|path| path.display().to_string());
     if out.json {
         out.json(&json!({"ok": true, "file": file}))?;

@@ -181,7 +181,7 @@ fn journal_check(config: &Config) -> Check {
 }
 
 fn book(config: &Config, now: Timestamp) -> Check {
-    let book = match prices::book(config) {
+    let book = match prices::base(config) {
         Ok(book) => book,
         Err(failure) => return bad("prices", failure.to_string(), "tollbook price check"),
     };

@@ -12,7 +12,7 @@ use tollbook_pricing::parse_provider;
 pub fn run(file: Option<&Path>, config: &Config, out: &mut Out) -> Result<Exit, Failure> {
     let problems = match file {
         Some(path) => check_file(path, config)?,
-        None => match prices::book(config) {
+        None => match prices::base(config) {
             Ok(book) => prices::words(&book.check()),
             Err(failure) => failure.errors,
         },

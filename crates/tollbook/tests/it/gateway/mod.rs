@@ -15,6 +15,7 @@ mod faults;
 mod hostile;
 mod live;
 mod preload;
+mod prices;
 mod rates;
 pub mod running;
 mod secrets;
