@@ -263,6 +263,7 @@ async function alerts(context) {
 
 /** A model without a price gets one, and the next call has it. */
 async function price(context) {
+  await api("POST", "/api/v1/events", Array.from({ length: 3 }, (_, nth) => ({ id: `unpriced-${nth}`, provider: "acme", model: "house-model", usage: { input_tokens: 1, output_tokens: 1 } })));
   const page = await open(context, "/prices");
   await settled(page);
   await page.locator("tr", { hasText: "house-model" }).getByRole("link", { name: "Set price" }).click();

@@ -16,6 +16,7 @@ export const title = "Prices";
 export const has = [];
 
 const PAGE = "100";
+const UNPRICED_SHOWN = 12;
 const COLUMNS = /** @type {[string, string][]} */ ([["input", "Input"], ["cache_read", "From cache"], ["cache_write_5m", "Into cache"], ["output", "Output"]]);
 const MILLION = 1_000_000n;
 
@@ -37,13 +38,14 @@ export function Page() {
   const sums = useData(at("/api/v1/usage", [["from", "365d"], ["group_by", "provider,model"], ["limit", "1000"]]), live.pulse.value);
   const own = useData(seesAll() ? "/api/v1/prices/own" : null);
   const rows = (sums.data?.rows ?? []).filter((/** @type {any} */ row) => !row.rest);
-  const without = rows.filter((/** @type {any} */ row) => row.unpriced_calls > 0);
+  const without = rows.filter((/** @type {any} */ row) => row.unpriced_calls > 0).sort((/** @type {any} */ one, /** @type {any} */ other) => other.unpriced_calls - one.unpriced_calls);
+  const shown = params.get("unpriced") === "all" ? without : without.slice(0, UNPRICED_SHOWN);
   const used = new Map(rows.map((/** @type {any} */ row) => [`${row.provider}/${row.model}`, row.calls]));
   const find = (/** @type {any} */ event) => go(changed({ model: event.target.value || null, cursor: null }), { replace: true });
   return html`${without.length > 0 && html`<${Card} title=${html`Without a price <span class="badge warn">${without.length}</span>`}><p class="hint">Their calls are in no sum, and a strict budget refuses them. Once there is a price, <code>tollbook rerate --unpriced</code> shows the difference and, with <code>--apply</code>, books it.</p>
     <div class="wide-table"><table class="data"><thead><tr><th scope="col">Provider</th><th scope="col">Model</th><th scope="col" class="num">Calls without</th><th scope="col" class="num">Tokens</th><th scope="col"><span class="sr">Acts</span></th></tr></thead>
-    <tbody>${without.map((/** @type {any} */ row) => html`<tr><td data-label="Provider"><${Name} of=${row.provider} /></td><td class="strong"><a data-row href=${onwards("/calls", { range: "365d", f: [`model:${row.model ?? ""}`] })}><${Name} of=${row.model} /></a></td><td data-label="Calls" class="num">${whole(row.unpriced_calls)}</td><td data-label="Tokens" class="num">${whole(row.total_tokens ?? 0)}</td>
-      <td>${isAdmin() && html`<a class="button" href=${changed({ set: `${row.provider}/${row.model}` })}>Set price</a>`}</td></tr>`)}</tbody></table></div><//>`}
+    <tbody>${shown.map((/** @type {any} */ row) => html`<tr><td data-label="Provider"><${Name} of=${row.provider} /></td><td class="strong"><a data-row href=${onwards("/calls", { range: "365d", f: [`model:${row.model ?? ""}`] })}><${Name} of=${row.model} /></a></td><td data-label="Calls" class="num">${whole(row.unpriced_calls)}</td><td data-label="Tokens" class="num">${whole(row.total_tokens ?? 0)}</td>
+      <td>${isAdmin() && html`<a class="button" href=${changed({ set: `${row.provider}/${row.model}` })}>Set price</a>`}</td></tr>`)}</tbody></table></div>${shown.length < without.length && html`<p class="pager hint"><a class="button" href=${changed({ unpriced: "all" })}>All ${without.length}</a></p>`}<//>`}
   <${Own} asked=${own} /><${Match} />
   <${Card} title="The book" tools=${html`<input type="search" aria-label="Find a model" placeholder="Find a model" value=${text} onInput=${find} />`}><${Shown} asked=${asked}>${(/** @type {any} */ { data, has_more: more, next_cursor: next, at: instant }) => (data.length === 0
     ? html`<${Empty} title="No price in the book has such a name."><p>What a call says is matched by rules, too: try it above.</p><//>`
