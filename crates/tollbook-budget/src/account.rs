@@ -45,6 +45,8 @@ pub(crate) struct Account {
     /// The first key of the calendar window before, which is not forgotten yet: the clock may have been
     /// wrong when it ended.
     before: Option<Timestamp>,
+    /// Where the present calendar window ends: until then its key is the first.
+    end: Option<Timestamp>,
     /// What was told of the present window.
     pub fired: Fired,
     /// When a throttled call may go next.
@@ -55,10 +57,14 @@ impl Account {
     /// Goes on to the window of `now`, unless it is there or past it. Returns whether a new calendar
     /// window began.
     pub fn advance(&mut self, budget: &Budget, now: Timestamp) -> bool {
+        if self.is_present(now) {
+            return false;
+        }
         let first = budget.window.first_key(now, &budget.zone.1);
         if self.first.is_some_and(|known| known >= first) {
             return false;
         }
+        self.end = (!is_rolling(budget)).then(|| budget.window.moves_after(now, &budget.zone.1));
         let before = self.first.replace(first);
         self.before = before.filter(|_| !is_rolling(budget));
         self.parts = self.parts.split_off(&self.before.unwrap_or(first));
@@ -74,10 +80,23 @@ impl Account {
         self.first
     }
 
+    /// Whether an instant is in the present calendar window.
+    fn is_present(&self, at: Timestamp) -> bool {
+        self.first.zip(self.end).is_some_and(|(first, end)| (first..end).contains(&at))
+    }
+
+    /// What the window calls an instant's key.
+    fn key_of(&self, budget: &Budget, at: Timestamp) -> Timestamp {
+        match self.first.filter(|_| self.is_present(at)) {
+            Some(first) => first,
+            None => budget.window.key(at, &budget.zone.1),
+        }
+    }
+
     /// The key under which a call counts that is admitted at this instant. Before all that is known, as
     /// where the clock was set back far, it is the present one: nothing that is admitted goes uncounted.
     pub fn key(&self, budget: &Budget, at: Timestamp) -> Timestamp {
-        let key = budget.window.key(at, &budget.zone.1);
+        let key = self.key_of(budget, at);
         match (self.before, self.first) {
             (Some(before), _) if key >= before => key,
             (None, Some(first)) if key < first && is_rolling(budget) => {
@@ -90,7 +109,7 @@ impl Account {
 
     /// Adds what happened at an instant; what lies before the windows that are known is past.
     pub fn add(&mut self, budget: &Budget, at: Timestamp, amounts: Sums) {
-        self.add_to(budget.window.key(at, &budget.zone.1), amounts);
+        self.add_to(self.key_of(budget, at), amounts);
     }
 
     /// As [`Account::add`], under a key of [`Account::key`].
@@ -125,6 +144,9 @@ impl Account {
     }
 
     fn sums_at(&self, budget: &Budget, at: Timestamp) -> Sums {
+        if self.is_present(at) {
+            return self.first.and_then(|first| self.parts.get(&first)).copied().unwrap_or_default();
+        }
         let window = (&budget.window, &budget.zone.1);
         let keys = window.0.first_key(at, window.1)..=window.0.last_key(at, window.1);
         self.parts.range(keys).fold(Sums::default(), |mut sums, (_, part)| {

@@ -12,12 +12,15 @@ use crate::scope::{Index, Subject};
 use crate::typical::{Typical, Used};
 use crate::window::Window;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use tollbook_types::{Attribution, Dimension, Money, Seq, Timestamp};
 
 /// The longest that a throttled caller is asked to wait.
 const WAIT_SECONDS_MAX: i128 = 60;
 
 struct Slot {
+    /// The budget's id.
+    id: Arc<str>,
     budget: Budget,
     through: Seq,
     accounts: HashMap<Option<String>, Account>,
@@ -52,14 +55,16 @@ impl Engine {
     /// with holds of the calls in flight that it is for. Thresholds that are passed already are told
     /// with the next look, unless they are [`Engine::remember`]ed.
     pub fn set(&mut self, budget: Budget, start: &Start, now: Timestamp) {
-        let mut slot = Slot { budget, through: start.through, accounts: HashMap::new(), quiet_until: None };
+        let id = Arc::from(budget.id.as_str());
+        let mut slot =
+            Slot { id, budget, through: start.through, accounts: HashMap::new(), quiet_until: None };
         for (instance, at, sums) in &start.used {
             let account = slot.accounts.entry(instance.clone()).or_default();
             account.advance(&slot.budget, now);
             account.add(&slot.budget, *at, *sums);
         }
         for hold in self.holds.values_mut() {
-            hold.parts.retain(|share| share.budget != slot.budget.id);
+            hold.parts.retain(|share| share.budget != slot.id);
             let subject = hold.subject();
             if slot.budget.scope.admits(&subject) {
                 let amount = worst_amount(slot.budget.limit, &hold.worst).unwrap_or(0);
@@ -68,7 +73,7 @@ impl Engine {
                 account.advance(&slot.budget, now);
                 let key = slot.budget.window.key(hold.at, &slot.budget.zone.1);
                 account.add_to(key, Sums { held: amount, ..Sums::default() });
-                hold.parts.push(Share { budget: slot.budget.id.clone(), instance, amount, key });
+                hold.parts.push(Share { budget: slot.id.clone(), instance, amount, key });
             }
         }
         let known = self.places.get(&slot.budget.id).copied();
@@ -108,7 +113,7 @@ impl Engine {
     pub fn remove(&mut self, id: &str) {
         self.slots.retain(|slot| slot.budget.id != id);
         for hold in self.holds.values_mut() {
-            hold.parts.retain(|share| share.budget != id);
+            hold.parts.retain(|share| *share.budget != *id);
         }
         self.reindex();
     }
@@ -127,9 +132,10 @@ impl Engine {
     /// Lets a call go against all budgets and rate limits that match it, or says which one is in the
     /// way. Nothing is held by those that were not in the way then.
     pub fn admit(&mut self, ask: &Ask<'_>) -> Result<Admitted, Refused> {
-        let tokens = self.tokens(ask);
+        let typical = self.typical.of(ask.subject.who.operation.as_deref(), sent_model(ask));
+        let tokens = tokens(ask, typical);
         let rates = self.rates.find(ask, tokens).map_err(Refused::Rate)?;
-        let claims = self.claims(ask)?;
+        let claims = self.claims(ask, typical)?;
         let mut admitted = Admitted { held: None, left: None, budgets: claims.len(), is_strict: false };
         let mut hold = Hold::of(ask);
         hold.rates = self.rates.take(rates, ask, tokens);
@@ -153,7 +159,7 @@ impl Engine {
                     hold.strict_picos = Some(claim.amount);
                 }
             }
-            let (budget, instance) = (budget.id.clone(), claim.instance);
+            let (budget, instance) = (slot.id.clone(), claim.instance);
             hold.parts.push(Share { budget, instance, amount: claim.amount, key });
         }
         if !hold.parts.is_empty() || !hold.rates.is_empty() || ask.expires_at.is_some() {
@@ -166,22 +172,16 @@ impl Engine {
     /// count it as a request.
     pub fn pass(&mut self, ask: &Ask<'_>) -> Result<(), Refused> {
         let rates = self.rates.find(ask, 0).map_err(Refused::Rate)?;
-        self.claims(ask)?;
+        let typical = self.typical.of(ask.subject.who.operation.as_deref(), sent_model(ask));
+        self.claims(ask, typical)?;
         let mut parts = self.rates.take(rates, ask, 0);
         self.rates.ended(&mut parts);
         Ok(())
     }
 
-    fn claims(&mut self, ask: &Ask<'_>) -> Result<Vec<Claim>, Refused> {
+    fn claims(&mut self, ask: &Ask<'_>, typical: Option<Used>) -> Result<Vec<Claim>, Refused> {
         let places = self.index.find(&ask.subject);
-        places.into_iter().map(|place| self.claim(place, ask).map_err(Refused::Budget)).collect()
-    }
-
-    /// Tokens that rate limits count a call as until it is booked.
-    fn tokens(&self, ask: &Ask<'_>) -> i128 {
-        let typical = self.typical.of(ask.subject.who.operation.as_deref(), sent_model(ask));
-        let tokens = typical.map(|used| used.tokens).or(ask.usual.tokens.map(i128::from));
-        tokens.unwrap_or(0)
+        places.into_iter().map(|place| self.claim(place, ask, typical).map_err(Refused::Budget)).collect()
     }
 
     /// A call is no longer under way; what it used is booked later.
@@ -202,11 +202,10 @@ impl Engine {
     }
 
     /// What a budget asks of a call, if it fits.
-    fn claim(&mut self, place: usize, ask: &Ask<'_>) -> Result<Claim, Box<Denied>> {
-        self.advance(place, &ask.subject, ask.at);
+    fn claim(&mut self, place: usize, ask: &Ask<'_>, typical: Option<Used>) -> Result<Claim, Box<Denied>> {
+        let instance = self.advance(place, &ask.subject, ask.at);
         let slot = &self.slots[place];
         let budget = &slot.budget;
-        let instance = budget.scope.instance(&ask.subject);
         let account = slot.accounts.get(&instance);
         let sums = account.map(|account| account.sums(budget, ask.at)).unwrap_or_default();
         let limit = budget.limit_at(ask.at);
@@ -217,7 +216,7 @@ impl Engine {
                 needed,
             })
         };
-        let (amount, is_known) = match self.amount(budget, ask) {
+        let (amount, is_known) = match amount(budget, ask, typical) {
             Ok(amount) => (amount, true),
             // What has no price is let go: there is nothing to hold, and an alert says so.
             Err(_) if budget.mode == Mode::Expected || budget.at_limit == AtLimit::Warn => (0, false),
@@ -268,20 +267,6 @@ impl Engine {
         Ok(Claim { place, instance, amount, next_at })
     }
 
-    /// What a call counts as while it is in flight.
-    fn amount(&self, budget: &Budget, ask: &Ask<'_>) -> Result<i128, Limits> {
-        if budget.mode == Mode::Strict {
-            return worst_amount(budget.limit, &ask.worst);
-        }
-        let typical = self.typical.of(ask.subject.who.operation.as_deref(), sent_model(ask));
-        match (budget.limit, typical) {
-            (Limit::Calls(_), _) => Ok(1),
-            (Limit::Usd(_), Some(used)) => Ok(used.picos),
-            (Limit::Tokens(_), Some(used)) => Ok(used.tokens),
-            (limit, None) => worst_amount(limit, &ask.usual),
-        }
-    }
-
     /// Books an entry or a correction: it settles its hold, and counts in every budget that it
     /// matches and that does not have it already.
     pub fn book(&mut self, booking: &Booking<'_>, now: Timestamp) -> Booked {
@@ -304,9 +289,8 @@ impl Engine {
                 if booking.seq <= self.slots[place].through {
                     continue;
                 }
-                self.advance(place, &subject, now);
+                let instance = self.advance(place, &subject, now);
                 let slot = &mut self.slots[place];
-                let instance = slot.budget.scope.instance(&subject);
                 let account = slot.accounts.entry(instance.clone()).or_default();
                 let sums = item_sums(slot.budget.limit, item);
                 match hold.as_ref().and_then(|hold| hold.share(&slot.budget.id, &instance)) {
@@ -426,7 +410,7 @@ impl Engine {
     fn let_go(&mut self, hold: &Hold, tokens: i128, now: Timestamp) {
         self.rates.settle(&hold.rates, tokens);
         for share in &hold.parts {
-            let Some(place) = self.places.get(&share.budget).copied() else { continue };
+            let Some(place) = self.places.get(&*share.budget).copied() else { continue };
             self.advance_instance(place, &share.instance, now);
             if let Some(account) = self.slots[place].accounts.get_mut(&share.instance) {
                 account.add_to(share.key, Sums { held: -share.amount, ..Sums::default() });
@@ -434,11 +418,15 @@ impl Engine {
         }
     }
 
-    fn advance(&mut self, place: usize, subject: &Subject<'_>, now: Timestamp) {
+    /// Has the account of a call go on to its window, and tells which account that is.
+    fn advance(&mut self, place: usize, subject: &Subject<'_>, now: Timestamp) -> Option<String> {
         let slot = &mut self.slots[place];
         let instance = slot.budget.scope.instance(subject);
-        slot.accounts.entry(instance.clone()).or_default();
+        if !slot.accounts.contains_key(&instance) {
+            slot.accounts.insert(instance.clone(), Account::default());
+        }
         self.advance_instance(place, &instance, now);
+        instance
     }
 
     fn advance_instance(&mut self, place: usize, instance: &Option<String>, now: Timestamp) {
@@ -491,6 +479,25 @@ impl Told<'_> {
 /// The model that is asked for at the provider.
 fn sent_model<'a>(ask: &Ask<'a>) -> &'a str {
     ask.subject.model.or(ask.subject.request_model).unwrap_or_default()
+}
+
+/// What a call counts as while it is in flight.
+fn amount(budget: &Budget, ask: &Ask<'_>, typical: Option<Used>) -> Result<i128, Limits> {
+    if budget.mode == Mode::Strict {
+        return worst_amount(budget.limit, &ask.worst);
+    }
+    match (budget.limit, typical) {
+        (Limit::Calls(_), _) => Ok(1),
+        (Limit::Usd(_), Some(used)) => Ok(used.picos),
+        (Limit::Tokens(_), Some(used)) => Ok(used.tokens),
+        (limit, None) => worst_amount(limit, &ask.usual),
+    }
+}
+
+/// Tokens that rate limits count a call as until it is booked.
+fn tokens(ask: &Ask<'_>, typical: Option<Used>) -> i128 {
+    let tokens = typical.map(|used| used.tokens).or(ask.usual.tokens.map(i128::from));
+    tokens.unwrap_or(0)
 }
 
 /// The most that a call can use, in the unit of the limit.

@@ -9,7 +9,7 @@ use tollbook_types::{Attribution, Timestamp};
 /// What a hold takes of one budget.
 #[derive(Clone, Debug)]
 pub(crate) struct Share {
-    pub budget: String,
+    pub budget: Arc<str>,
     /// The value of its `each`.
     pub instance: Option<String>,
     pub amount: i128,
@@ -52,7 +52,7 @@ impl Hold {
 
     /// What it takes of this budget, or of this value of its `each`.
     pub fn share(&self, budget: &str, instance: &Option<String>) -> Option<&Share> {
-        self.parts.iter().find(|share| share.budget == budget && share.instance == *instance)
+        self.parts.iter().find(|share| *share.budget == *budget && share.instance == *instance)
     }
 
     pub fn subject(&self) -> Subject<'_> {

@@ -28,8 +28,32 @@ pub(crate) struct Typical {
 #[derive(Clone, Debug, Default)]
 struct Kind {
     last: VecDeque<Used>,
-    high: Option<Used>,
+    picos: Sorted,
+    tokens: Sorted,
     touched: u64,
+}
+
+/// The last values of one measure, in order of size: what changes them is a search and a move.
+#[derive(Clone, Debug, Default)]
+struct Sorted(Vec<i128>);
+
+impl Sorted {
+    fn add(&mut self, value: i128) {
+        let place = self.0.partition_point(|known| *known < value);
+        self.0.insert(place, value);
+    }
+
+    fn remove(&mut self, value: i128) {
+        if let Ok(place) = self.0.binary_search(&value) {
+            self.0.remove(place);
+        }
+    }
+
+    /// The 90th percentile by nearest rank; 0 of nothing.
+    fn ninetieth(&self) -> i128 {
+        let rank = (self.0.len() * 9).div_ceil(10);
+        rank.checked_sub(1).and_then(|place| self.0.get(place)).copied().unwrap_or(0)
+    }
 }
 
 impl Typical {
@@ -43,30 +67,23 @@ impl Typical {
         }
         let kind = self.kinds.entry(name).or_default();
         kind.touched = self.clock;
-        if kind.last.len() == LAST {
-            kind.last.pop_front();
+        if kind.last.len() == LAST
+            && let Some(oldest) = kind.last.pop_front()
+        {
+            kind.picos.remove(oldest.picos);
+            kind.tokens.remove(oldest.tokens);
         }
         kind.last.push_back(used);
-        kind.high = (kind.last.len() >= ENOUGH).then(|| Used {
-            picos: ninetieth(kind.last.iter().map(|used| used.picos)),
-            tokens: ninetieth(kind.last.iter().map(|used| used.tokens)),
-        });
+        kind.picos.add(used.picos);
+        kind.tokens.add(used.tokens);
     }
 
     /// What nine of ten such calls stay within, each measure on its own; `None` with too few.
     pub fn of(&self, operation: Option<&str>, model: &str) -> Option<Used> {
-        self.kinds.get(&(operation.map(str::to_owned), model.to_owned()))?.high
+        let kind = self.kinds.get(&(operation.map(str::to_owned), model.to_owned()))?;
+        let is_enough = kind.last.len() >= ENOUGH;
+        is_enough.then(|| Used { picos: kind.picos.ninetieth(), tokens: kind.tokens.ninetieth() })
     }
-}
-
-/// The 90th percentile by nearest rank.
-fn ninetieth(values: impl Iterator<Item = i128>) -> i128 {
-    let mut values: Vec<i128> = values.collect();
-    if values.is_empty() {
-        return 0;
-    }
-    let rank = (values.len() * 9).div_ceil(10);
-    *values.select_nth_unstable(rank - 1).1
 }
 
 #[cfg(test)]

@@ -21,9 +21,12 @@ use tollbook_types::{Adjustment, CostBasis, Entry, Event, Evidence, LegRating, M
 /// The part of a call's state that sums are made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Summed<'a> {
-    usage: Option<&'a Usage>,
-    evidence: Evidence,
-    rating: &'a Rating,
+    /// What it used.
+    pub usage: Option<&'a Usage>,
+    /// How that is known.
+    pub evidence: Evidence,
+    /// The rating.
+    pub rating: &'a Rating,
 }
 
 impl<'a> From<&'a State> for Summed<'a> {

@@ -2,8 +2,9 @@
 
 use super::Budgets;
 use tollbook_budget::{Booking, Item, Subject};
+use tollbook_store::fold::Summed;
 use tollbook_store::{Batch, Op, State, Store, StoreError, StoredCall, fold};
-use tollbook_types::{Event, Evidence, Money, Seq, Timestamp};
+use tollbook_types::{Attribution, Event, Evidence, Money, Seq, Timestamp};
 
 impl Budgets {
     /// Counts what a batch, which has just been applied, changed. The caller holds `applying`.
@@ -17,9 +18,9 @@ impl Budgets {
                 Op::Entry { entry, .. } if entry.event.is_demo() => {}
                 Op::Entry { seq, entry, .. } => {
                     let event = &entry.event;
-                    let state = State::of_entry(entry);
-                    let hold = event.hold_id.as_deref().unwrap_or(&event.id);
-                    self.book(Told { seq: *seq, event, state: &state, sign: 1, hold: Some(hold) }, now);
+                    let hold = Some(event.hold_id.as_deref().unwrap_or(&event.id));
+                    let (state, who) = (Summed::from(&**entry), &event.attribution);
+                    self.book(Told { seq: *seq, event, state, who, sign: 1, hold }, now);
                 }
                 // What it cost is that of the entry it was joined to; an adjustment says so if it differs.
                 Op::Join(join) => drop(self.engine().release(&join.identity.id, now)),
@@ -30,9 +31,11 @@ impl Budgets {
                         continue;
                     }
                     let before = before(&call, adjustment.version);
-                    self.book(Told { seq: *seq, event, state: &before, sign: -1, hold: None }, now);
                     let after = State::of_adjustment(adjustment);
-                    self.book(Told { seq: *seq, event, state: &after, sign: 1, hold: None }, now);
+                    for (state, sign) in [(&before, -1), (&after, 1)] {
+                        let (state, who) = (Summed::from(state), &state.attribution);
+                        self.book(Told { seq: *seq, event, state, who, sign, hold: None }, now);
+                    }
                 }
                 // Whose calls they were has changed: all is counted anew.
                 Op::Erase { .. } => self.lose_track(),
@@ -52,7 +55,7 @@ impl Budgets {
                 provider: &told.event.provider,
                 request_model: told.event.request_model.as_deref(),
                 model: None,
-                who: &told.state.attribution,
+                who: told.who,
             },
             items: &items,
             hold: told.hold,
@@ -73,7 +76,8 @@ impl Budgets {
 struct Told<'a> {
     seq: Seq,
     event: &'a Event,
-    state: &'a State,
+    state: Summed<'a>,
+    who: &'a Attribution,
     sign: i128,
     hold: Option<&'a str>,
 }
@@ -93,14 +97,15 @@ impl Told<'_> {
 }
 
 /// The most that a call of unknown outcome can have cost.
-pub(super) fn unsettled(state: &State) -> Money {
-    let rating = &state.rating;
+pub(super) fn unsettled<'a>(state: impl Into<Summed<'a>>) -> Money {
+    let state: Summed<'_> = state.into();
+    let rating = state.rating;
     let is_open = state.evidence == Evidence::Unknown && rating.cost.is_none();
     rating.worst_case.filter(|_| is_open).unwrap_or(Money::ZERO)
 }
 
 /// Whether a call tells what such calls usually cost.
-fn is_typical(event: &Event, state: &State) -> bool {
+fn is_typical(event: &Event, state: Summed<'_>) -> bool {
     !event.is_error() && event.cache_hit.is_none() && state.rating.cost.is_some() && state.usage.is_some()
 }
 
