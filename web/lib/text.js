@@ -5,6 +5,9 @@ const STRANGE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u202
 /** @param {string} text */
 export const visible = (text) => text.replace(STRANGE, (found) => `\\u{${found.codePointAt(0)?.toString(16)}}`);
 
+/** The same of a text of several lines, which may be indented. @param {string} text */
+export const lines = (text) => text.split(/\r?\n/).map((line) => line.split("\t").map(visible).join("\t")).join("\n");
+
 /** Has the browser save a text as a file. @param {string} name @param {string} text @param {string} kind */
 export function save(name, text, kind) {
   const link = document.createElement("a");

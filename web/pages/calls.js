@@ -7,7 +7,7 @@ import { duration, picos, usd, whole } from "../lib/money.js";
 import { keyNames, learnNames } from "../lib/names.js";
 import { asCommand, asCurl, now, scope, scopePairs } from "../lib/query.js";
 import { exact, zoneName } from "../lib/time.js";
-import { visible } from "../lib/text.js";
+import { lines, visible } from "../lib/text.js";
 import { address, changed, go, onwards, place } from "../lib/url.js";
 import { callAddress, CallTable } from "../parts/calls.js";
 import { Dialog } from "../parts/dialog.js";
@@ -89,14 +89,14 @@ function Drawer({ id, source, project, onClose, before, after }) {
 /** Prompt and answer, where they were captured: text, whatever stands in it. @param {{of: Shapes["Captured"]}} props */
 function Words({ of }) {
   const part = (/** @type {string} */ title, /** @type {string | null | undefined} */ text, /** @type {boolean} */ isCut) => (text === null || text === undefined ? null
-    : html`<h3>${title}</h3><pre class="raw" tabindex="0">${visible(text).replaceAll("\\u{a}", "\n")}</pre>${isCut && html`<p class="quiet">There was more than is kept.</p>`}`);
+    : html`<h3>${title}</h3><pre class="raw" tabindex="0">${lines(text)}</pre>${isCut && html`<p class="quiet">There was more than is kept.</p>`}`);
   return html`${part("Asked", of.prompt, of.prompt_is_cut)}${part("Answered", of.answer, of.answer_is_cut)}`;
 }
 
 /** JSON on several lines, or as it came. @param {string} text */
 function pretty(text) {
   try {
-    return visible(JSON.stringify(JSON.parse(text), null, 1)).replaceAll("\\u{a}", "\n");
+    return lines(JSON.stringify(JSON.parse(text), null, 1));
   } catch {
     return visible(text);
   }

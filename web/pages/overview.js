@@ -190,7 +190,7 @@ function Notices({ pulse }) {
   const said = [];
   const open = (alerts.data?.data ?? []).filter((/** @type {any} */ one) => !one.acknowledged_at);
   open.slice(0, 3).forEach((/** @type {any} */ one) => said.push(html`<a href=${onwards("/budgets", { alert: one.id })}>${visible(one.summary)}</a>`));
-  if (open.length > 3) said.push(html`<a href=${onwards("/budgets")}>${open.length - 3}${alerts.data.has_more ? " and more" : ""} other alerts</a>`);
+  if (open.length > 3) said.push(html`<a href=${onwards("/budgets")}>All alerts: ${open.length}${alerts.data.has_more ? " and more" : ""}</a>`);
   if (total?.unpriced_calls) said.push(html`<a href="/prices">${whole(total.unpriced_calls)} calls have no price</a>: their cost is in no sum. Set one, and they can be rated again.`);
   if (total?.estimated_calls) said.push(html`${whole(total.estimated_calls)} calls are estimated (${share(total.estimated_calls, total.calls)}). <a href=${onwards("/calls", { f: [...place.value.params.getAll("f"), "evidence:estimated"] })}>Which</a>`);
   if (total?.unknown_calls) said.push(html`The usage of ${whole(total.unknown_calls)} calls is unknown. <a href=${onwards("/calls", { f: [...place.value.params.getAll("f"), "evidence:unknown"] })}>Which</a>`);

@@ -6,7 +6,7 @@ import * as live from "../lib/live.js";
 import { usd, whole } from "../lib/money.js";
 import { scope } from "../lib/query.js";
 import { exact } from "../lib/time.js";
-import { visible } from "../lib/text.js";
+import { lines, visible } from "../lib/text.js";
 import { changed, go, onwards, place } from "../lib/url.js";
 import { Dialog } from "../parts/dialog.js";
 import { Card, Empty, Failed, Name, Shown, Snippet } from "../parts/small.js";
@@ -42,7 +42,7 @@ export function Page() {
   const shown = params.get("unpriced") === "all" ? without : without.slice(0, UNPRICED_SHOWN);
   const used = new Map(rows.map((/** @type {any} */ row) => [`${row.provider}/${row.model}`, row.calls]));
   const find = (/** @type {any} */ event) => go(changed({ model: event.target.value || null, cursor: null }), { replace: true });
-  return html`${without.length > 0 && html`<${Card} title=${html`Without a price <span class="badge warn">${without.length}</span>`}><p class="hint">Their calls are in no sum, and a strict budget refuses them. Once there is a price, <code>tollbook rerate --unpriced</code> shows the difference and, with <code>--apply</code>, books it.</p>
+  return html`${without.length > 0 && html`<${Card} title=${html`Without a price <span class="badge warn">${without.length}</span>`}><p class="hint">Their calls are in no sum, and a strict budget refuses them. Once there is a price, <code>tollbook rerate --unpriced</code> shows the difference and, with <code>--apply</code> and the server stopped, books it.</p>
     <div class="wide-table"><table class="data"><thead><tr><th scope="col">Provider</th><th scope="col">Model</th><th scope="col" class="num">Calls without</th><th scope="col" class="num">Tokens</th><th scope="col"><span class="sr">Acts</span></th></tr></thead>
     <tbody>${shown.map((/** @type {any} */ row) => html`<tr><td data-label="Provider"><${Name} of=${row.provider} /></td><td class="strong"><a data-row href=${onwards("/calls", { range: "365d", f: [`model:${row.model ?? ""}`] })}><${Name} of=${row.model} /></a></td><td data-label="Calls" class="num">${whole(row.unpriced_calls)}</td><td data-label="Tokens" class="num">${whole(row.total_tokens ?? 0)}</td>
       <td>${isAdmin() && html`<a class="button" href=${changed({ set: `${row.provider}/${row.model}` })}>Set price</a>`}</td></tr>`)}</tbody></table></div>${shown.length < without.length && html`<p class="pager hint"><a class="button" href=${changed({ unpriced: "all" })}>All ${without.length}</a></p>`}<//>`}
@@ -101,7 +101,7 @@ function SetPrice({ of, onDone }) {
     send("POST", "/api/v1/prices", { body: { provider, model, ...told } }).then(() => { setMade(true); setError(null); onDone(); }, setError);
   };
   return html`<${Dialog} title=${html`A price for <${Name} of=${model} />`} onClose=${() => go(changed({ set: null }))}>${made
-    ? html`<div class="form"><p class="notice">It is in force for calls from now on.</p><p>What was recorded without a price gets it by</p><${Snippet} text=${"tollbook rerate --unpriced\ntollbook rerate --unpriced --apply"} /><p class="quiet">The first line shows the difference, the second books it.</p></div>`
+    ? html`<div class="form"><p class="notice">It is in force for calls from now on.</p><p>What was recorded without a price gets it by these, with the server stopped for the second:</p><${Snippet} text=${"tollbook rerate --unpriced\ntollbook rerate --unpriced --apply"} /><p class="quiet">The first line shows the difference, the second books it.</p></div>`
     : html`<form class="form" onSubmit=${save}><p>For calls of <${Name} of=${provider} /> from now on, in US dollars for a million tokens.</p>
       <div class="row">${/** @type {const} */ (["input", "output", "cache_read"]).map((name) => html`<label class="wide">${name.replace("_", " ")} <input required=${name === "input"} inputmode="decimal" pattern="[0-9]+(\\.[0-9]+)?" value=${rates[name]} onInput=${set(name)} /></label>`)}</div>
       ${error && html`<${Failed} error=${error} />`}<div class="actions"><button type="button" onClick=${() => go(changed({ set: null }))}>Cancel</button><button class="main">Set</button></div></form>`}<//>`;
@@ -113,6 +113,7 @@ function Own({ asked }) {
   const [error, setError] = useState(/** @type {any} */ (null));
   const remove = (/** @type {string} */ id) => send("DELETE", `/api/v1/prices/own/${encodeURIComponent(id)}`).then(() => { setSure(""); asked.again(); }, setError);
   const data = asked.data?.data ?? [];
-  return data.length === 0 ? null : html`<${Card} title="Your own, set here">${error && html`<${Failed} error=${error} />`}<ul class="stack">${data.map((/** @type {any} */ own) => html`<li key=${own.id}><pre class="raw" tabindex="0">${visible(own.text.trim()).replaceAll("\\u{a}", "\n")}</pre>
+  if (asked.error && !asked.data) return html`<${Failed} error=${asked.error} again=${asked.again} />`;
+  return data.length === 0 ? null : html`<${Card} title="Your own, set here">${error && html`<${Failed} error=${error} />`}<ul class="stack">${data.map((/** @type {any} */ own) => html`<li key=${own.id}><pre class="raw" tabindex="0">${lines(own.text.trim())}</pre>
     <span class="quiet">${exact(own.created_at, scope.value.tz)} · <code>${own.id}</code></span> ${isAdmin() && (sure === own.id ? html`<button class="danger" onClick=${() => remove(own.id)}>Yes, take it away</button> <button onClick=${() => setSure("")}>Keep it</button>` : html`<button class="plain" onClick=${() => setSure(own.id)}>Take away</button>`)}</li>`)}</ul><//>`;
 }

@@ -34,7 +34,7 @@ export function Alerts() {
   const time = (/** @type {string} */ instantOf) => html`<span title=${exact(instantOf, scope.value.tz)}>${instant(instantOf, scope.value.tz)}</span>`;
   return html`<${Card} title="Alerts" tools=${html`<a href=${changed({ over: isAll ? null : "1", alerts: null })}>${isAll ? "Only those that hold" : "Those that are over, too"}</a>`}>
     <${Shown} asked=${asked}>${(/** @type {any} */ { data, has_more: more, next_cursor: next }) => (data.length === 0
-      ? html`<${Empty} title=${isAll ? "Nothing was told yet." : "Nothing to see to."}><p>Budgets tell of their thresholds; rules of failures, models without a price, long calls, other bills, and faults of the books.</p><//>`
+      ? html`<${Empty} title=${isAll ? "Nothing was told yet." : "Nothing to see to."}><p>Budgets tell of their thresholds; rules of failures, models without a price, long calls, unusual usage, other bills, and faults of the books; summaries of days, weeks and months stand among those that are over.</p><//>`
       : html`<div class="wide-table"><table class="data"><thead><tr><th scope="col">What</th><th scope="col">State</th><th scope="col">Since</th><th scope="col">Told</th></tr></thead>
         <tbody>${data.map((/** @type {Alert} */ alert) => html`<tr key=${alert.id}><td class="strong"><a data-row href=${changed({ alert: alert.id, open: null, new: null })}>${visible(alert.summary)}</a></td>
           <td data-label="State"><${State} alert=${alert} /></td><td data-label="Since">${time(alert.at)}</td><td data-label="Told"><${Reached} alert=${alert} /></td></tr>`)}</tbody></table></div>
