@@ -1,5 +1,6 @@
 //! Helpers for tests: a clock that stands still, seeded workloads, a dumb model of a ledger, a
-//! stand-in for a provider and one for a mail server, callers, relays for TLS, a strict reader of metrics.
+//! stand-in for a provider and one for a mail server, callers, relays for TLS, a strict reader of metrics,
+//! what makes a process's system misbehave.
 //!
 //! Nothing here may become a dependency of anything but tests, and nothing here may read a wall
 //! clock or draw a number that a seed does not give.
@@ -9,6 +10,7 @@ mod clock;
 mod exposition;
 mod mail;
 mod model;
+pub mod preload;
 mod socket;
 pub mod tls;
 mod traffic;

@@ -40,8 +40,14 @@ fn budget(rig: &Rig, notify: &[&str]) -> Answer {
     rig.call(Method::POST, "/api/v1/budgets", &rig.keys.admin, body.to_string())
 }
 
-/// Runs the courier until something holds, for ten seconds at most.
+/// Runs a courier until something holds, which it has to.
 fn deliver(courier: Courier, until: impl Fn() -> bool) {
+    run(courier, &until);
+    assert!(until(), "it did not come");
+}
+
+/// Runs a courier until something holds, for ten seconds at most, and a little longer.
+pub fn run(courier: Courier, until: impl Fn() -> bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let began = Instant::now();
     runtime.block_on(async {
@@ -53,7 +59,6 @@ fn deliver(courier: Courier, until: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(700)).await;
         running.abort();
     });
-    assert!(until(), "it did not come");
 }
 
 #[test]

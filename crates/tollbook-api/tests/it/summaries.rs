@@ -1,9 +1,9 @@
 //! Summaries on their way to real listeners: at their hour, once, and the last one only after a stop.
 
+use crate::alerts::run;
 use crate::rig::{Rig, event};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tollbook_api::question::NamedZone;
 use tollbook_api::{Api, Courier, Options, SummaryForm};
 use tollbook_ledger::alerts::Alert;
@@ -28,21 +28,6 @@ fn call(rig: &Rig, id: &str, at: &str, user: &str) {
     let text = event(id, &format!(r#","user":"{user}","tags":{{"team":"ops"}}"#));
     let answer = rig.ingest(text.replace("2026-11-22T10:30:00Z", at));
     assert_eq!(answer.status, 200, "{}", answer.text());
-}
-
-/// Runs a courier until something holds, for ten seconds at most, and a little longer.
-fn run(courier: Courier, until: impl Fn() -> bool) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let began = Instant::now();
-    runtime.block_on(async {
-        let running = tokio::spawn(courier.run());
-        while !until() && began.elapsed() < Duration::from_secs(10) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        // Were there more than one, it would come now.
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        running.abort();
-    });
 }
 
 /// One of a server that starts now over the same books.

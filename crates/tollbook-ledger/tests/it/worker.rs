@@ -8,11 +8,11 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tollbook_ledger::{By, Durability, ErasureOrder, LedgerError, Outcome, Settlement, journal};
 use tollbook_store::EventStore;
+use tollbook_testkit::preload;
 use tollbook_types::{Meter, Meters};
 
 const ROLE: &str = "TOLLBOOK_WORKER";
@@ -42,7 +42,7 @@ impl Worker {
 
     /// With the library that watches or breaks the writing below `dir`.
     pub fn under_watch(self, dir: &Path) -> Worker {
-        self.set("LD_PRELOAD", library()).set("FAULTFS_DIR", dir)
+        self.set("LD_PRELOAD", preload::library().unwrap()).set("FAULTFS_DIR", dir)
     }
 
     pub fn start(mut self) -> Running {
@@ -99,26 +99,6 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// The library to preload, built beside this test.
-fn library() -> PathBuf {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    let build = || {
-        // …/target/release/deps/it-0123: the profile's directory is two up.
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().unwrap().parent().unwrap();
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--offline", "--package", "tollbook-faultfs", "--target-dir"]);
-        cargo.arg(profile.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        let built = cargo.output().unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        profile.join("libtollbook_faultfs.so")
-    };
-    LIBRARY.get_or_init(build).clone()
 }
 
 /// Not a test of its own: what the worker does when other tests start it.

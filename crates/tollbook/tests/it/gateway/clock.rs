@@ -1,13 +1,12 @@
 //! A clock that jumps: no call is lost, doubled or cut, and what is spent stays spent.
 
-use super::preload;
 use super::running::{Running, Setup, call_id, chat};
 use serde_json::json;
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
-use tollbook_testkit::Call;
 use tollbook_testkit::upstream::{Tokens, canned};
+use tollbook_testkit::{Call, preload};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
@@ -32,7 +31,7 @@ fn a_clock_that_jumps_loses_doubles_and_opens_nothing() {
     let mut set = |name: &str, value: &Path| {
         setup.environment.push((name.to_owned(), value.display().to_string()));
     };
-    set("LD_PRELOAD", &preload::library());
+    set("LD_PRELOAD", &preload::library().unwrap());
     set("FAULTFS_CLOCK", &control);
     // It is noon, so that an hour is of the same day.
     let made = dir.path().metadata().unwrap().modified().unwrap();

@@ -1,10 +1,9 @@
 //! A full disk: calls go on, what is not recorded is counted and said, and recording comes back.
 
-use super::preload;
 use super::running::{Running, Setup, chat};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use tollbook_testkit::Call;
+use tollbook_testkit::{Call, preload};
 
 #[test]
 fn on_a_full_disk_calls_go_on_and_what_is_not_recorded_is_counted() {
@@ -14,7 +13,7 @@ fn on_a_full_disk_calls_go_on_and_what_is_not_recorded_is_counted() {
     let mut set = |name: &str, value: PathBuf| {
         setup.environment.push((name.to_owned(), value.display().to_string()));
     };
-    set("LD_PRELOAD", preload::library());
+    set("LD_PRELOAD", preload::library().unwrap());
     set("FAULTFS_FULL", full.clone());
     // What the server does in its own directory is watched; the log is not.
     let root = tempfile::tempdir().unwrap();

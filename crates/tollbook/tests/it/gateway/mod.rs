@@ -14,7 +14,6 @@ mod exact;
 mod faults;
 mod hostile;
 mod live;
-mod preload;
 mod prices;
 mod rates;
 pub mod running;
