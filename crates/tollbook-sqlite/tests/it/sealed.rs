@@ -47,7 +47,7 @@ fn nothing_can_be_read_in_the_files_and_another_key_opens_nothing() {
     for name in ["store", "store-wal", "backup"] {
         let bytes = std::fs::read(directory.path().join(name)).unwrap();
         // The schema alone would show it, and some models of the workload.
-        for word in ["SQLite format", "CREATE TABLE", "entries", "gpt-", "claude"] {
+        for word in ["SQLite format", "CREATE TABLE", "entries", "gpt-4o", "whisper-1"] {
             let found = bytes.windows(word.len()).any(|window| window == word.as_bytes());
             assert!(!found, "{word} stands in {name}");
         }
