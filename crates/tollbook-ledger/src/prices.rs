@@ -22,7 +22,7 @@ const PRICES_MAX: usize = 1_000;
 /// A price, discount, markup or name that was set while the books are in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnPrice {
-    /// `prc_` and letters; later ones are greater.
+    /// `prc_` and letters.
     pub id: String,
     /// What it says, as a file of one's own prices would.
     pub text: String,
@@ -53,7 +53,10 @@ pub enum PriceError {
 /// The store cannot be read, or a document cannot.
 pub fn own_prices(store: &dyn Store) -> Result<Vec<OwnPrice>, LedgerError> {
     let mut own = Vec::new();
-    for control in store.controls(DOCUMENTS)? {
+    let mut controls = store.controls(DOCUMENTS)?;
+    // Ids tell instants apart, and positions the order: clocks stand still and go back.
+    controls.sort_by_key(|control| control.seq);
+    for control in controls {
         let (Some(body), Some(id)) = (control.body, control.key.strip_prefix(DOCUMENTS)) else { continue };
         let Document { text, created_at } = serde_json::from_str(&body)
             .map_err(|_| LedgerError::Invalid(format!("the document {} cannot be read", control.key)))?;

@@ -72,8 +72,8 @@ pub const RAW_ROWS_MAX: u64 = 20_000_000;
 pub const QUESTION_SECONDS_MAX: u64 = 20;
 /// Raw entries that a server reads for one question: some three seconds of work.
 pub const QUESTION_ROWS_MAX: u64 = 750_000;
-/// Rows of one answer in groups: some 60 MB of JSON.
-pub const ANSWER_ROWS_MAX: usize = 100_000;
+/// Rows of one answer in groups: some 30 MB of JSON.
+pub const ANSWER_ROWS_MAX: usize = 50_000;
 /// Entries that one question for percentiles, persons and sessions may read: it holds some 100 bytes
 /// of each.
 pub const STATS_ROWS_MAX: u64 = 2_000_000;
