@@ -271,6 +271,7 @@ async function price(context) {
   await output.fill("1.20");
   await page.getByRole("button", { name: "Set", exact: true }).click();
   await page.locator("dialog .notice", { hasText: "in force" }).waitFor({ timeout: 10_000 }).catch(() => miss("a price is not set"));
+  await page.locator("dialog", { hasText: "No recorded call waits for it" }).waitFor({ timeout: 10_000 }).catch(() => miss("it is not said what a price does to recorded calls"));
   const { results } = await api("POST", "/api/v1/events", [{ id: "priced-1", provider: "acme", model: "house-model", usage: { input_tokens: 1_000_000, output_tokens: 500_000 } }]);
   if (results[0].cost_usd !== "0.9") miss(`a price that was set is not in force: ${JSON.stringify(results)}`);
   await page.keyboard.press("Escape");

@@ -9,7 +9,8 @@ import { exact } from "../lib/time.js";
 import { lines, visible } from "../lib/text.js";
 import { changed, go, onwards, place } from "../lib/url.js";
 import { Dialog } from "../parts/dialog.js";
-import { Card, Empty, Failed, Name, Shown, Snippet } from "../parts/small.js";
+import { Rerate } from "../parts/rerate.js";
+import { Card, Empty, Failed, Name, Shown } from "../parts/small.js";
 
 export const title = "Prices";
 /** @type {string[]} */
@@ -42,7 +43,7 @@ export function Page() {
   const shown = params.get("unpriced") === "all" ? without : without.slice(0, UNPRICED_SHOWN);
   const used = new Map(rows.map((/** @type {any} */ row) => [`${row.provider}/${row.model}`, row.calls]));
   const find = (/** @type {any} */ event) => go(changed({ model: event.target.value || null, cursor: null }), { replace: true });
-  return html`${without.length > 0 && html`<${Card} title=${html`Without a price <span class="badge warn">${without.length}</span>`}><p class="hint">Their calls are in no sum, and a strict budget refuses them. Once there is a price, <code>tollbook rerate --unpriced</code> shows the difference and, with <code>--apply</code> and the server stopped, books it.</p>
+  return html`${without.length > 0 && html`<${Card} title=${html`Without a price <span class="badge warn">${without.length}</span>`}><p class="hint">Their calls are in no sum, and a strict budget refuses them. ${isAdmin() && html`Once there is one, they can be <a href=${changed({ rerate: "1" })}>priced by it</a>.`}</p>
     <div class="wide-table"><table class="data"><thead><tr><th scope="col">Provider</th><th scope="col">Model</th><th scope="col" class="num">Calls without</th><th scope="col" class="num">Tokens</th><th scope="col"><span class="sr">Acts</span></th></tr></thead>
     <tbody>${shown.map((/** @type {any} */ row) => html`<tr><td data-label="Provider"><${Name} of=${row.provider} /></td><td class="strong"><a data-row href=${onwards("/calls", { range: "365d", f: [`model:${row.model ?? ""}`] })}><${Name} of=${row.model} /></a></td><td data-label="Calls" class="num">${whole(row.unpriced_calls)}</td><td data-label="Tokens" class="num">${whole(row.total_tokens ?? 0)}</td>
       <td>${isAdmin() && html`<a class="button" href=${changed({ set: `${row.provider}/${row.model}` })}>Set price</a>`}</td></tr>`)}</tbody></table></div>${shown.length < without.length && html`<p class="pager hint"><a class="button" href=${changed({ unpriced: "all" })}>All ${without.length}</a></p>`}<//>`}
@@ -53,7 +54,7 @@ export function Page() {
       <tbody>${data.map((/** @type {any} */ { provider, model, price }) => html`<tr key=${`${provider}/${model}`}><td data-label="Provider">${provider}</td><td class="strong"><button class="cell" data-row onClick=${() => go(changed({ show: `${provider}/${model}` }))}><${Name} of=${model} /></button></td>
         ${COLUMNS.map(([meter, label]) => html`<td data-label=${label} class="num"><${Rate} of=${perMillion(price, meter)} /></td>`)}<td data-label="Since">${price.effective_from ?? ""}</td><td data-label="Source">${visible(price.overridden_by ?? price.source)} <span class="quiet">${price.checked}</span></td><td data-label="Calls" class="num">${used.has(`${provider}/${model}`) ? whole(used.get(`${provider}/${model}`)) : ""}</td></tr>`)}</tbody></table></div>
       ${(cursor || more) && html`<p class="pager hint">${cursor && html`<a class="button" href=${changed({ cursor: null })}>First</a>`}${more && html`<a class="button" href=${changed({ cursor: next })}>More</a>`}</p>`}`)}<//><//>
-  ${params.get("set") && isAdmin() && html`<${SetPrice} of=${params.get("set") ?? ""} onDone=${() => { own.again(); asked.again(); }} />`}${params.get("show") && html`<${One} of=${params.get("show") ?? ""} />`}`;
+  ${params.get("set") && isAdmin() && html`<${SetPrice} of=${params.get("set") ?? ""} onDone=${() => { own.again(); asked.again(); }} />`}${params.get("rerate") && isAdmin() && html`<${Dialog} title="Calls without a price" onClose=${() => go(changed({ rerate: null }))}><div class="form"><${Rerate} onDone=${own.again} /></div><//>`}${params.get("show") && html`<${One} of=${params.get("show") ?? ""} />`}`;
 }
 
 /** A rate card, meter by meter. @param {{price: import("../lib/api.js").Shapes["RateCard"]}} props */
@@ -88,7 +89,7 @@ function Match() {
     ${told && html`<${Shown} asked=${asked} rows=${2}>${(/** @type {any} */ found) => html`<${Found} found=${found} />`}<//>`}<//>`;
 }
 
-/** Sets a price of one's own, and says how what was recorded without one gets it. @param {{of: string, onDone: () => void}} props */
+/** Sets a price of one's own, and offers it to what was recorded without one. @param {{of: string, onDone: () => void}} props */
 function SetPrice({ of, onDone }) {
   const [provider, model] = split(of);
   const [rates, setRates] = useState({ input: "", output: "", cache_read: "" });
@@ -101,7 +102,7 @@ function SetPrice({ of, onDone }) {
     send("POST", "/api/v1/prices", { body: { provider, model, ...told } }).then(() => { setMade(true); setError(null); onDone(); }, setError);
   };
   return html`<${Dialog} title=${html`A price for <${Name} of=${model} />`} onClose=${() => go(changed({ set: null }))}>${made
-    ? html`<div class="form"><p class="notice">It is in force for calls from now on.</p><p>What was recorded without a price gets it by these, with the server stopped for the second:</p><${Snippet} text=${"tollbook rerate --unpriced\ntollbook rerate --unpriced --apply"} /><p class="quiet">The first line shows the difference, the second books it.</p></div>`
+    ? html`<div class="form"><p class="notice">It is in force for calls from now on.</p><${Rerate} match=${{ provider, model }} onDone=${onDone} /></div>`
     : html`<form class="form" onSubmit=${save}><p>For calls of <${Name} of=${provider} /> from now on, in US dollars for a million tokens.</p>
       <div class="row">${/** @type {const} */ (["input", "output", "cache_read"]).map((name) => html`<label class="wide">${name.replace("_", " ")} <input required=${name === "input"} inputmode="decimal" pattern="[0-9]+(\\.[0-9]+)?" value=${rates[name]} onInput=${set(name)} /></label>`)}</div>
       ${error && html`<${Failed} error=${error} />`}<div class="actions"><button type="button" onClick=${() => go(changed({ set: null }))}>Cancel</button><button class="main">Set</button></div></form>`}<//>`;

@@ -136,7 +136,7 @@ fn read(text: &[u8], key: &Key, now: Timestamp) -> Result<HoldRequest, Problem> 
         session: object.text("session"),
         ..Attribution::default()
     };
-    told.tags = object.tags();
+    told.tags = object.texts("tags");
     let mut required = |name: &str| {
         object.text(name).unwrap_or_else(|| {
             object.missing(name);

@@ -91,6 +91,7 @@ codes! {
     BudgetConfigured "budget_configured" CONFLICT "the budget stands in the configuration: change it there",
     ChannelExists "channel_exists" CONFLICT "there is a channel with this name: choose another, or take that one away",
     ChannelConfigured "channel_configured" CONFLICT "the channel stands in the configuration: change it there",
+    RunInProgress "run_in_progress" CONFLICT "calls are being rated again: wait for the end of that run",
     PreconditionFailed "precondition_failed" PRECONDITION_FAILED "somebody else changed it meanwhile: read it and try again",
     RangeTooLarge "range_too_large" UNPROCESSABLE_ENTITY "more than one question may read, or longer than it may take: choose a shorter range or fewer dimensions",
     Internal "internal" INTERNAL_SERVER_ERROR "something failed here; the log has more under the request's id",

@@ -164,7 +164,7 @@ fn read(text: &[u8], now: Timestamp) -> Result<NewKey, Problem> {
         session: reader.text("session"),
         ..Attribution::default()
     };
-    binding.tags = reader.tags();
+    binding.tags = reader.texts("tags");
     let expires_at = reader.instant("expires_at", now);
     let roles = match told_roles.as_deref().map(question::roles) {
         Some(Ok(roles)) => roles,

@@ -41,6 +41,7 @@ mod probes;
 mod problem;
 pub mod question;
 mod rate_limits;
+mod rerate;
 mod routes;
 mod seeds;
 mod session;
@@ -143,6 +144,11 @@ impl Api {
             watch: self.shared.watch.clone(),
             summaries: self.shared.summaries.clone(),
         }
+    }
+
+    /// Goes on with what the last end, or a crash, has left unfinished.
+    pub fn unfinished(&self) -> impl Future<Output = ()> + Send + 'static {
+        rerate::go_on(Arc::downgrade(&self.shared.ledger))
     }
 
     /// Its routes, ready to serve. A caller's address is taken from the extension

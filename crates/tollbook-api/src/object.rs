@@ -68,24 +68,36 @@ impl Object {
         }
     }
 
-    /// Takes out `tags`, an object of texts.
-    pub fn tags(&mut self) -> BTreeMap<String, String> {
-        let told = match self.members.remove("tags") {
-            None | Some(Value::Null) => Map::new(),
-            Some(Value::Object(tags)) => tags,
+    /// Takes out a yes or no; absent and null are no.
+    pub fn flag(&mut self, name: &str) -> bool {
+        match self.members.remove(name) {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(flag)) => flag,
             Some(_) => {
-                self.fault("tags", Code::FieldInvalid, "must be an object of texts");
+                self.fault(name, Code::FieldInvalid, "must be true or false");
+                false
+            }
+        }
+    }
+
+    /// Takes out an object of texts; absent and null are an empty one.
+    pub fn texts(&mut self, name: &str) -> BTreeMap<String, String> {
+        let told = match self.members.remove(name) {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(told)) => told,
+            Some(_) => {
+                self.fault(name, Code::FieldInvalid, "must be an object of texts");
                 Map::new()
             }
         };
-        let mut tags = BTreeMap::new();
-        for (name, value) in told {
+        let mut texts = BTreeMap::new();
+        for (key, value) in told {
             match value {
-                Value::String(text) => drop(tags.insert(name, text)),
-                _ => self.fault("tags", Code::FieldInvalid, "must be an object of texts"),
+                Value::String(text) => drop(texts.insert(key, text)),
+                _ => self.fault(name, Code::FieldInvalid, "must be an object of texts"),
             }
         }
-        tags
+        texts
     }
 
     /// Takes out an instant that lies ahead.

@@ -36,7 +36,7 @@ pub fn routes() -> Vec<Route> {
         .about(
             "A price, with the members of `[[price]]` in a file of prices, or one of `discount`, `markup` and \
              `alias` with theirs. In force for calls from now on; `from` and `to` bound the calls that it is for. \
-             What is recorded stays as it is until `tollbook rerate`.",
+             What is recorded stays as it is until it is rated again: `POST /api/v1/rerate`.",
         )
         .takes([Content::json::<NewPrice>()])
         .once()

@@ -173,6 +173,7 @@ impl From<LedgerError> for Problem {
             }
             LedgerError::Store(error) => Problem::from(error),
             LedgerError::Invalid(detail) => Problem::new(Code::FieldInvalid, detail),
+            LedgerError::RunInProgress(_) => Problem::new(Code::RunInProgress, error.to_string()),
             LedgerError::TooLarge { .. } => Problem::new(Code::FieldTooLarge, error.to_string()),
             other => {
                 tracing::error!("{other}");

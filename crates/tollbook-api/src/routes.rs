@@ -8,8 +8,8 @@ use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::{
     admit, alerts, audit, budgets, calls, channels, dashboard, demo, events, export, keys, limits, live,
-    members, metrics, openapi, otlp, own_prices, prices, privacy, probes, rate_limits, seeds, session, stats,
-    usage,
+    members, metrics, openapi, otlp, own_prices, prices, privacy, probes, rate_limits, rerate, seeds,
+    session, stats, usage,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -60,6 +60,7 @@ fn all() -> Vec<Route> {
         keys::routes,
         prices::routes,
         own_prices::routes,
+        rerate::routes,
         privacy::routes,
         demo::routes,
         members::routes,

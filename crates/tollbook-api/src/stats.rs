@@ -16,6 +16,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, Method, Uri};
 use std::sync::Arc;
+use tollbook_ledger::run_in_progress;
 use tollbook_store::{StatsQuery, Store};
 use tollbook_types::limits::ANSWER_ROWS_MAX;
 use tollbook_types::{Timestamp, parse_instant};
@@ -46,9 +47,11 @@ pub async fn report(
     let query = StatsQuery { usage, at, limit };
     let asked = ("stats", query.clone(), zone.clone());
     let ask = move |store: &dyn Store| {
+        let run = run_in_progress(store)?;
         let report = store.stats(&query)?;
         refuse_more_rows(report.rows.len(), ANSWER_ROWS_MAX)?;
-        Ok(serde_json::to_vec(&StatsView { query: &query, zone: &zone, report: &report }))
+        let run_in_progress = run.as_deref();
+        Ok(serde_json::to_vec(&StatsView { query: &query, zone: &zone, run_in_progress, report: &report }))
     };
     etag::answer(&shared, &headers, &asked, ask).await
 }

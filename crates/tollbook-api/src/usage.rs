@@ -17,6 +17,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, Method, Uri};
 use std::sync::Arc;
+use tollbook_ledger::run_in_progress;
 use tollbook_store::{Dimension, Interval, Store, StoreError, UsageQuery, View};
 use tollbook_types::limits::ANSWER_ROWS_MAX;
 use tollbook_types::parse_instant;
@@ -66,11 +67,13 @@ pub async fn report(
     let (query, zone) = asked(params, &shared, &caller)?;
     let asked = ("usage", query.clone(), zone.clone(), limit);
     let ask = move |store: &dyn Store| {
+        let run = run_in_progress(store)?;
         let report = store.usage(&query)?;
         let report = if let Some(limit) = limit { report.top(limit)? } else { report };
         refuse_more_rows(report.rows.len(), ANSWER_ROWS_MAX)?;
         // Many rows are many bytes: they are written here, where it may take its time.
-        Ok(serde_json::to_vec(&ReportView { query: &query, zone: &zone, report: &report }))
+        let run_in_progress = run.as_deref();
+        Ok(serde_json::to_vec(&ReportView { query: &query, zone: &zone, run_in_progress, report: &report }))
     };
     etag::answer(&shared, &headers, &asked, ask).await
 }

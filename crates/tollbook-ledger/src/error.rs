@@ -84,6 +84,9 @@ pub enum LedgerError {
         /// The limit.
         max: usize,
     },
+    /// There is one at a time.
+    #[error("run {0} is under way: wait for its end")]
+    RunInProgress(String),
     /// The store failed on a read.
     #[error(transparent)]
     Store(#[from] StoreError),

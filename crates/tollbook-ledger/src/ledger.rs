@@ -19,8 +19,8 @@ use crate::retention::Watch;
 use crate::shared::{Guarded, Health, Shared, Unrecorded};
 use crate::writer::{self, Queue};
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use tollbook_pricing::Book;
 use tollbook_store::Store;
@@ -79,6 +79,8 @@ pub struct OpenReport {
 pub struct Ledger {
     shared: Arc<Shared>,
     prices: Prices,
+    /// Held while a run is begun.
+    runs: Mutex<()>,
     keys: Keys,
     people: People,
     alerts: Alerts,
@@ -159,6 +161,7 @@ impl Ledger {
         let mut ledger = Ledger {
             shared,
             prices,
+            runs: Mutex::default(),
             keys,
             people,
             alerts,
@@ -190,6 +193,11 @@ impl Ledger {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// Nobody else begins a run meanwhile.
+    pub(crate) fn begin_runs(&self) -> MutexGuard<'_, ()> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn price_state(&self) -> &Prices {

@@ -38,7 +38,10 @@ mod writer;
 pub use audit::{Act, Actor, ActorKind, AuditPage, AuditQuery, AuditRecord, By, Target, audit_page};
 pub use check::{Verification, verify};
 pub use cipher::{DataKey, SECRET_CHARS_MIN, Secret};
-pub use correct::{Backfill, Difference, Rerate, Settlement};
+pub use correct::{
+    Backfill, Changes, Difference, ModelChange, Rerate, Rerating, Run, Scope, Settlement, by_model,
+    last_rerate, run_in_progress,
+};
 pub use demo::{Demo, without_demo};
 pub use dir::{DataDir, DirLock};
 pub use durable::Durable;

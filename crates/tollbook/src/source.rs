@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
 use tollbook_api::question;
+use tollbook_ledger::run_in_progress;
 use tollbook_sqlite::SqliteStore;
 use tollbook_store::{CallsOrder, CallsQuery, EventStore, Filter, Interval, UsageQuery, View};
 use tollbook_types::{Money, TimeRange, Timestamp};
@@ -110,8 +111,11 @@ impl Source {
             Source::Server(client) => client.ask("GET", &asked.path(zone), None)?.unwrap_or_default(),
             Source::Store(store) => {
                 let query = asked.query(zone)?;
+                let run = run_in_progress(&**store)?;
                 let report = store.usage(&query)?;
-                serde_json::to_value(ReportView { query: &query, zone: &zone.name, report: &report })?
+                let run_in_progress = run.as_deref();
+                let view = ReportView { query: &query, zone: &zone.name, run_in_progress, report: &report };
+                serde_json::to_value(view)?
             }
         };
         read_report(told, asked.by)

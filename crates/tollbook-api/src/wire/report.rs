@@ -11,6 +11,8 @@ pub struct ReportView<'a> {
     pub query: &'a UsageQuery,
     /// The zone's name.
     pub zone: &'a str,
+    /// The run that changes costs meanwhile, if one is under way.
+    pub run_in_progress: Option<&'a str>,
     /// The answer.
     pub report: &'a UsageReport,
 }
@@ -20,6 +22,7 @@ impl Serialize for ReportView<'_> {
         let query = self.query;
         let mut map = serializer.serialize_map(None)?;
         question(&mut map, query, self.zone)?;
+        under_way(&mut map, self.run_in_progress)?;
         let row = |row| RowView { row, query };
         map.serialize_entry("rows", &self.report.rows.iter().map(row).collect::<Vec<_>>())?;
         map.serialize_entry("total", &MeasuresView(&self.report.total))?;
@@ -40,6 +43,11 @@ pub(super) fn question<M: SerializeMap>(map: &mut M, query: &UsageQuery, zone: &
         View::Billed => map.serialize_entry("as", "billed"),
         View::AsOf(at) => map.serialize_entry("as_of", &at),
     }
+}
+
+/// That figures are changing, where they are.
+pub(super) fn under_way<M: SerializeMap>(map: &mut M, run: Option<&str>) -> Result<(), M::Error> {
+    run.map_or(Ok(()), |run| map.serialize_entry("run_in_progress", run))
 }
 
 /// The public name of an interval.

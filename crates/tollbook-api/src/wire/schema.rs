@@ -261,6 +261,8 @@ pub struct Report {
     /// `corrected` or `billed`; absent where `as_of` is there.
     pub r#as: Option<String>,
     pub as_of: Option<Instant>,
+    /// The run that rates calls again, there while one is under way: costs are changing.
+    pub run_in_progress: Option<String>,
     pub rows: Vec<Row>,
     pub total: Measures,
 }
@@ -336,6 +338,8 @@ pub struct FiguresReport {
     /// `corrected` or `billed`; absent where `as_of` is there.
     pub r#as: Option<String>,
     pub as_of: Option<Instant>,
+    /// As in `usage`.
+    pub run_in_progress: Option<String>,
     /// When sessions were looked at.
     pub at: Instant,
     pub rows: Vec<FiguresRow>,

@@ -1,6 +1,6 @@
 //! What there is to say of calls beyond sums: the question, rows, and the same of all.
 
-use super::report::{entries, question, row_keys};
+use super::report::{entries, question, row_keys, under_way};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use tollbook_store::{Percentiles, Stats, StatsQuery, StatsReport, StatsRow, UsageQuery};
 
@@ -10,6 +10,8 @@ pub struct StatsView<'a> {
     pub query: &'a StatsQuery,
     /// The zone's name.
     pub zone: &'a str,
+    /// The run that changes costs meanwhile, if one is under way.
+    pub run_in_progress: Option<&'a str>,
     /// The answer.
     pub report: &'a StatsReport,
 }
@@ -19,6 +21,7 @@ impl Serialize for StatsView<'_> {
         let query = &self.query.usage;
         let mut map = serializer.serialize_map(None)?;
         question(&mut map, query, self.zone)?;
+        under_way(&mut map, self.run_in_progress)?;
         map.serialize_entry("at", &self.query.at)?;
         let row = |row| RowView { row, query };
         map.serialize_entry("rows", &self.report.rows.iter().map(row).collect::<Vec<_>>())?;

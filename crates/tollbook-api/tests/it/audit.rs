@@ -138,6 +138,7 @@ const ACTS: &[(&str, &str, &str, &str)] = &[
     ("POST", "/api/v1/alerts/{id}/ack", "", "alert.acknowledge"),
     ("POST", "/api/v1/prices", r#"{"provider":"acme","model":"m","input":"1"}"#, "price.set"),
     ("DELETE", "/api/v1/prices/own/{id}", "", "price.remove"),
+    ("POST", "/api/v1/rerate", r#"{"apply":true}"#, "calls.rerate"),
     ("POST", "/api/v1/erasures", r#"{"user":"canary","reason":"asked"}"#, "person.erase"),
     (
         "POST",

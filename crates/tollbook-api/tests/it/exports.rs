@@ -8,11 +8,11 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read;
 use tollbook_api::export::{Calls, Format, write};
-use tollbook_ledger::Rerate;
+use tollbook_ledger::{By, Scope};
 use tollbook_pricing::Book;
 use tollbook_store::{Dimension, EventStore, Interval, MemoryStore, UsageQuery, View};
 use tollbook_testkit::{Random, Workload, usage_query};
-use tollbook_types::{Money, Role, TimeRange};
+use tollbook_types::{Money, Role};
 
 /// Who may use its routes.
 pub const ROWS: &[Row] = &[("GET", "/api/v1/export", [401, 200, 200, 403, 403, 200])];
@@ -266,8 +266,8 @@ fn what_changed_after_its_month_is_a_correction_in_focus() {
     let text = "provider = \"openai\"\nsource = \"a test\"\nchecked = \"2026-11-01\"\n[[model]]\nid = \"gpt-x\"\n\
         [[model.price]]\ninput = \"3\"\noutput = \"2\"\n";
     let dearer = Book::load(&[("openai.toml", text)]).unwrap();
-    let plan = Rerate::plan(rig.ledger.store().as_ref(), &dearer, TimeRange::ALL, false).unwrap();
-    assert_eq!(rig.ledger.rerate(&plan).unwrap(), 2);
+    let run = rig.ledger.rerate(&By::local(), dearer.into(), Scope::default()).unwrap();
+    assert_eq!(run.changes.unwrap().calls, 2);
     let table = Table::of(&get(&rig, "format=focus", &rig.keys.viewer).body);
     let names =
         ["ChargePeriodStart", "SkuMeter", "ConsumedQuantity", "BilledCost", "ChargeClass", "x_RequestCount"];

@@ -5,10 +5,10 @@ use crate::rig::{Listening, Rig, bound, event};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tollbook_ledger::{By, Rerate};
+use tollbook_ledger::{By, Scope};
 use tollbook_pricing::Book;
 use tollbook_testkit::{Heard, Socket};
-use tollbook_types::{Role, TimeRange};
+use tollbook_types::Role;
 
 /// Who may use its routes. Without an upgrade it is refused last.
 pub const ROWS: &[Row] = &[("GET", "/api/v1/live", [401, 400, 400, 403, 403, 400])];
@@ -96,8 +96,8 @@ fn a_correction_is_told_with_the_call_as_it_is_now() {
     let dearer = "provider = \"openai\"\nsource = \"a test\"\nchecked = \"2026-11-01\"\n\
         [[model]]\nid = \"gpt-x\"\n[[model.price]]\ninput = \"10\"\noutput = \"20\"\n";
     let dearer = Book::load(&[("openai.toml", dearer)]).unwrap();
-    let plan = Rerate::plan(rig.ledger.store().as_ref(), &dearer, TimeRange::ALL, false).unwrap();
-    assert_eq!(rig.ledger.rerate(&plan).unwrap(), 1);
+    let run = rig.ledger.rerate(&By::local(), dearer.into(), Scope::default()).unwrap();
+    assert_eq!(run.changes.unwrap().calls, 1);
     let told = socket.next("call").unwrap();
     assert_eq!((&told["change"], &told["call"]["id"]), (&json!("corrected"), &json!("a")));
     assert_eq!(

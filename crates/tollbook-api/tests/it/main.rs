@@ -21,6 +21,7 @@ mod prices;
 mod privacy;
 mod probes;
 mod queries;
+mod rerate;
 mod rig;
 mod seeds;
 mod session;

@@ -4,7 +4,7 @@ use crate::rig::{Rig, bound, event, request};
 use crate::session::Signed;
 use crate::{
     alerts, audit, budgets, dashboard, demo, document, events, exports, keys, live, otlp, prices, privacy,
-    probes, queries, seeds, session,
+    probes, queries, rerate, seeds, session,
 };
 use axum::body::Body;
 use http::Method;
@@ -27,6 +27,7 @@ fn rows() -> Vec<Row> {
         exports::ROWS,
         keys::ROWS,
         prices::ROWS,
+        rerate::ROWS,
         privacy::ROWS,
         probes::ROWS,
         live::ROWS,

@@ -3,10 +3,9 @@
 use crate::rig::{Rig, event};
 use std::time::{Duration, Instant};
 use tollbook_api::Options;
-use tollbook_ledger::Rerate;
+use tollbook_ledger::{By, Scope};
 use tollbook_pricing::Book;
 use tollbook_testkit::Scrape;
-use tollbook_types::TimeRange;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -102,8 +101,8 @@ fn corrections_leave_counters_alone() {
     let cheaper = "provider = \"openai\"\nsource = \"a test\"\nchecked = \"2026-11-01\"\n\
         [[model]]\nid = \"gpt-x\"\n[[model.price]]\ninput = \"0.5\"\noutput = \"1\"\n";
     let cheaper = Book::load(&[("openai.toml", cheaper)]).unwrap();
-    let plan = Rerate::plan(rig.ledger.store().as_ref(), &cheaper, TimeRange::ALL, false).unwrap();
-    assert_eq!(rig.ledger.rerate(&plan).unwrap(), 1);
+    let run = rig.ledger.rerate(&By::local(), cheaper.into(), Scope::default()).unwrap();
+    assert_eq!(run.changes.unwrap().calls, 1);
     let name = "tollbook_cost_corrections_usd";
     let after = once(&rig, |scrape| scrape.value(name, &WEB).is_some());
     check(&after, &[(name, &WEB, "-0.0006")]);

@@ -1,7 +1,7 @@
 //! Rating again, filling in, sealing, dropping: the past stays, sums move only by adjustments.
 
 use crate::rig::{Rig, book, event, with};
-use tollbook_ledger::{Backfill, By, Outcome, Rerate};
+use tollbook_ledger::{Backfill, By, LedgerError, Outcome, Rerate, Scope, last_rerate};
 use tollbook_store::{EventStore, Interval, UsageQuery, View, Zone};
 use tollbook_types::{Evidence, Money, TimeRange, Timestamp};
 
@@ -29,20 +29,99 @@ fn rating_again_shows_the_difference_first_and_is_one_run() {
         "[[model]]\nid = \"gpt-x\"\n[[model.price]]\ninput = \"3\"\noutput = \"2\"\n\
          [[model]]\nid = \"gpt-y\"\n[[model.price]]\ninput = \"5\"\noutput = \"2\"\n",
     );
-    let only_unpriced = Rerate::plan(rig.store.as_ref(), &dearer, TimeRange::ALL, true).unwrap();
-    assert_eq!((only_unpriced.looked_at, only_unpriced.differences.len()), (1, 1));
-    let plan = Rerate::plan(rig.store.as_ref(), &dearer, TimeRange::ALL, false).unwrap();
-    let (from, to) = plan.totals();
-    assert_eq!((from.to_string(), to.to_string()), ("1".to_owned(), "8".to_owned()));
+    let plan = |scope: &Scope| Rerate::plan(rig.store.as_ref(), &dearer, scope, 1).unwrap();
+    let only_unpriced = plan(&Scope { unpriced: true, ..Scope::default() });
+    assert_eq!((only_unpriced.changes.looked_at, only_unpriced.changes.calls), (1, 1));
+    let Rerate { changes, differences } = plan(&Scope::default());
+    assert_eq!((changes.before_usd.to_string(), changes.after_usd.to_string()), ("1".into(), "8".into()));
+    assert_eq!((changes.calls, differences.len()), (2, 1), "no more are listed than were asked for");
+    let model = |name: &str| changes.models.iter().find(|change| change.model == name).unwrap();
+    let dollars = |n: i128| Some(Money::from_picos(n * 1_000_000_000_000));
+    assert_eq!((model("gpt-x").before_usd, model("gpt-x").after_usd), (dollars(1), dollars(3)));
+    assert_eq!((model("gpt-y").before_usd, model("gpt-y").after_usd), (None, dollars(5)), "it had no price");
     assert_eq!(cost(&rig, View::Corrected), "1", "a plan changes nothing");
-    assert_eq!(ledger.rerate(&plan).unwrap(), 2);
-    assert_eq!(ledger.rerate(&plan).unwrap(), 0, "a run adjusts an entry once");
+    let done = ledger.rerate(&By::local(), dearer.clone(), Scope::default()).unwrap();
+    assert_eq!(done.changes.as_ref(), Some(&changes), "what was shown is what was done");
+    assert_eq!(last_rerate(rig.store.as_ref()).unwrap(), Some(done));
+    let again = ledger.rerate(&By::local(), dearer, Scope::default()).unwrap();
+    assert_eq!(again.changes.unwrap().calls, 0);
     assert_eq!(cost(&rig, View::Corrected), "8");
     assert_eq!(cost(&rig, View::Billed), "1");
     assert_eq!(cost(&rig, View::AsOf(before)), "1");
     assert_eq!(cost(&rig, View::AsOf(tollbook_types::Clock::now(rig.clock.as_ref()))), "8");
     ledger.close().unwrap();
     assert_eq!(rig.verify(), Vec::<String>::new());
+}
+
+#[test]
+fn a_run_that_was_interrupted_goes_on_and_counts_everything_once() {
+    let rig = Rig::new();
+    let ledger = rig.open();
+    for page in 0..3 {
+        let events = (0..1_000).map(|n| event(&format!("e{page}-{n}"), 1_000_000, 0)).collect();
+        ledger.submit(events).unwrap();
+    }
+    let dearer = book("[[model]]\nid = \"gpt-x\"\n[[model.price]]\ninput = \"3\"\noutput = \"2\"\n");
+    ledger.set_book(dearer.clone());
+    let mut rerating = ledger.begin_rerate(&By::local(), dearer.clone(), Scope::default()).unwrap();
+    assert_eq!(ledger.rerate_on(&mut rerating).unwrap(), None, "two pages are left");
+    // What comes later has these prices already, and is none of the run's.
+    ledger.submit(vec![event("late", 1_000_000, 0)]).unwrap();
+    let other = ledger.rerate(&By::local(), dearer.clone(), Scope::default());
+    assert!(matches!(other, Err(LedgerError::RunInProgress(_))), "{other:?}");
+    ledger.close().unwrap();
+
+    let (ledger, _) = rig.try_open().unwrap();
+    assert!(last_rerate(rig.store.as_ref()).unwrap().is_some_and(|run| run.ended_at.is_none()));
+    ledger.set_book(dearer);
+    let mut rerating = ledger.open_rerate().unwrap().unwrap();
+    let ended = ledger.rerate_to_its_end(&mut rerating).unwrap();
+    let changes = ended.changes.unwrap();
+    assert_eq!((changes.looked_at, changes.calls), (3_000, 3_000));
+    assert_eq!(
+        (changes.before_usd.to_string(), changes.after_usd.to_string()),
+        ("3000".into(), "9000".into())
+    );
+    assert_eq!(cost(&rig, View::Corrected), "9003");
+    assert_eq!(ledger.open_rerate().unwrap().map(|_| ()), None);
+    ledger.close().unwrap();
+    assert_eq!(rig.verify(), Vec::<String>::new());
+}
+
+#[test]
+fn a_run_whose_prices_are_gone_ends_and_says_so() {
+    let rig = Rig::new();
+    let ledger = rig.open();
+    ledger.submit(vec![event("a", 1_000_000, 0)]).unwrap();
+    let dearer = book("[[model]]\nid = \"gpt-x\"\n[[model.price]]\ninput = \"3\"\noutput = \"2\"\n");
+    ledger.begin_rerate(&By::local(), dearer, Scope::default()).unwrap();
+    ledger.close().unwrap();
+    let ledger = rig.open();
+    assert!(ledger.open_rerate().unwrap().is_none(), "these books are started with other prices");
+    let ended = last_rerate(rig.store.as_ref()).unwrap().unwrap();
+    assert_eq!(ended.stopped.as_deref(), Some("prices have changed since it began"));
+    assert_eq!((ended.ended_at.is_some(), ended.changes), (true, None));
+    assert_eq!(cost(&rig, View::Corrected), "1");
+    ledger.close().unwrap();
+}
+
+#[test]
+fn only_calls_of_the_scope_are_rated_again() {
+    let rig = Rig::new();
+    let ledger = rig.open();
+    let other = with(event("b", 1_000_000, 0), |e| e.attribution.project = Some("web".into()));
+    ledger.submit(vec![event("a", 1_000_000, 0), other]).unwrap();
+    let dearer = book("[[model]]\nid = \"gpt-x\"\n[[model.price]]\ninput = \"3\"\noutput = \"2\"\n");
+    let scope = |name: &str, value: &str| Scope {
+        matching: [(name.to_owned(), value.to_owned())].into(),
+        ..Scope::default()
+    };
+    let wrong = ledger.rerate(&By::local(), dearer.clone(), scope("colour", "red"));
+    assert!(matches!(wrong, Err(LedgerError::Invalid(_))), "{wrong:?}");
+    let done = ledger.rerate(&By::local(), dearer, scope("project", "web")).unwrap();
+    assert_eq!(done.changes.map(|changes| (changes.looked_at, changes.calls)), Some((1, 1)));
+    assert_eq!(cost(&rig, View::Corrected), "4");
+    ledger.close().unwrap();
 }
 
 #[test]

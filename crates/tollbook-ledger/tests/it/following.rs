@@ -1,9 +1,9 @@
 //! Following: what becomes visible is told once, in journal order, and what was too much is counted.
 
 use crate::rig::{Rig, book, event, with};
-use tollbook_ledger::{Change, Follower, Ledger, News, Rerate};
+use tollbook_ledger::{By, Change, Follower, Ledger, News, Scope};
 use tollbook_store::EventStore;
-use tollbook_types::{Evidence, TimeRange};
+use tollbook_types::Evidence;
 
 /// Everything that a follower is still told, in words, once the ledger has closed.
 fn told(follower: &Follower) -> Vec<String> {
@@ -70,13 +70,13 @@ fn entries_are_told_once_and_in_order() {
 
 #[test]
 fn corrections_are_told_with_their_calls() {
-    let work = |ledger: &Ledger, rig: &Rig| {
+    let work = |ledger: &Ledger, _: &Rig| {
         submit(ledger, &["a"]);
         let dearer = book("[[model]]\nid = \"gpt-x\"\n[[model.price]]\ninput = \"3\"\noutput = \"2\"\n");
-        let plan = Rerate::plan(rig.store.as_ref(), &dearer, TimeRange::ALL, false).unwrap();
-        assert_eq!(ledger.rerate(&plan).unwrap(), 2);
+        ledger.rerate(&By::local(), dearer, Scope::default()).unwrap();
     };
-    check(100, work, &["3 a 1", "5 before v1 3", "6 a v1 3"]);
+    // Between them are the records of the run's beginning.
+    check(100, work, &["3 a 1", "7 before v1 3", "8 a v1 3"]);
     // A report of the same call from another source is no entry of its own: it corrects the one there is.
     let report = |id: &str, source: &str, evidence: Evidence| {
         with(event(id, 1_000_000, 0), |event| {

@@ -234,6 +234,9 @@ pub struct RerateArgs {
     /// Only calls that have no price yet
     #[arg(long)]
     pub unpriced: bool,
+    /// Only calls with this value: `-f model=house-model`
+    #[arg(short, long = "filter", value_name = "KEY=VALUE")]
+    pub filter: Vec<String>,
     /// From this day or instant on
     #[arg(long, value_name = "DATE")]
     pub since: Option<String>,

@@ -9,7 +9,7 @@ use crate::out::Out;
 use crate::out::number::count;
 use crate::{filter, open, prices};
 use serde_json::json;
-use tollbook_ledger::{Act, Backfill, By};
+use tollbook_ledger::{Act, Backfill, By, by_model};
 use tollbook_store::Store;
 use tollbook_types::Clock;
 
@@ -41,7 +41,7 @@ fn print(plan: &Backfill, applied: Option<u64>, out: &mut Out) -> Result<(), Fai
             "differences": plan.differences.iter().map(difference_json).collect::<Vec<_>>(),
         }));
     }
-    print_table(&plan.differences, out)?;
+    print_table(&by_model(&plan.differences), out)?;
     out.line(&format!(
         "{} calls of unknown usage can be estimated by calls like them, {} have none like them",
         count(plan.differences.len() as u64),

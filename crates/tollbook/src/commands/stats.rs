@@ -8,19 +8,22 @@ use crate::out::Out;
 use crate::out::table::{Cell, Column, Table};
 use crate::out::text::fold;
 use crate::wire::StatsView;
+use tollbook_ledger::run_in_progress;
 use tollbook_store::{Stats, StatsQuery, StatsReport};
 
 pub(super) fn run(query: StatsQuery, zone: &str, config: &Config, out: &mut Out) -> Result<Exit, Failure> {
-    let report = open::read(config, out)?.stats(&query)?;
+    let books = open::read(config, out)?;
+    let run = run_in_progress(&*books)?;
+    let report = books.stats(&query)?;
     if out.json {
-        out.json(&StatsView { query: &query, zone, report: &report })?;
+        out.json(&StatsView { query: &query, zone, run_in_progress: run.as_deref(), report: &report })?;
         return Ok(Exit::Ok);
     }
     let width = out.width();
     for line in table(&query, &report).lines(width, out.is_bold()) {
         out.line(&line)?;
     }
-    let notes = footer(&query.usage, &report.total.measures, zone);
+    let notes = footer(&query.usage, &report.total.measures, zone, run.as_deref());
     for line in notes.iter().flat_map(|line| fold(line, width)) {
         out.line(&line)?;
     }

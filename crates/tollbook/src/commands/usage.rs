@@ -13,6 +13,7 @@ use crate::out::number::{count, dollars};
 use crate::out::table::{Cell, Column, Table};
 use crate::out::text::fold;
 use crate::wire::{ReportView, has_amount};
+use tollbook_ledger::run_in_progress;
 use tollbook_store::{Interval, Measures, StatsQuery, UsageQuery, UsageReport, UsageRow, View, Zone};
 use tollbook_types::{Clock, Timestamp};
 
@@ -41,10 +42,13 @@ pub fn run(args: &UsageArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
     if args.stats {
         return stats::run(StatsQuery { usage: query, at: now, limit }, &period.zone.name, config, out);
     }
-    let report = open::read(config, out)?.usage(&query)?;
+    let books = open::read(config, out)?;
+    let run = run_in_progress(&*books)?;
+    let report = books.usage(&query)?;
     let report = if let Some(limit) = limit { report.top(limit)? } else { report };
     if out.json {
-        out.json(&ReportView { query: &query, zone: &period.zone.name, report: &report })?;
+        let (zone, run_in_progress) = (period.zone.name.as_str(), run.as_deref());
+        out.json(&ReportView { query: &query, zone, run_in_progress, report: &report })?;
         return Ok(Exit::Ok);
     }
     let lines = if args.chart { chart(&query, &report, out.width()) } else { table(&query, &report, out) };
@@ -52,7 +56,10 @@ pub fn run(args: &UsageArgs, config: &Config, out: &mut Out) -> Result<Exit, Fai
         out.line(&line)?;
     }
     let width = out.width();
-    for line in footer(&query, &report.total, &period.zone.name).iter().flat_map(|line| fold(line, width)) {
+    for line in footer(&query, &report.total, &period.zone.name, run.as_deref())
+        .iter()
+        .flat_map(|line| fold(line, width))
+    {
         out.line(&line)?;
     }
     Ok(Exit::Ok)
@@ -140,7 +147,7 @@ fn chart(query: &UsageQuery, report: &UsageReport, width: usize) -> Vec<String> 
 }
 
 /// What the figures above are, and what is not in them.
-pub(super) fn footer(query: &UsageQuery, total: &Measures, zone: &str) -> Vec<String> {
+pub(super) fn footer(query: &UsageQuery, total: &Measures, zone: &str, run: Option<&str>) -> Vec<String> {
     let basis = match query.view {
         View::Corrected => "as corrected".to_owned(),
         View::Billed => "as first recorded".to_owned(),
@@ -172,6 +179,9 @@ pub(super) fn footer(query: &UsageQuery, total: &Measures, zone: &str) -> Vec<St
     }
     if total.unpriced_calls > 0 {
         lines.push("`tollbook price match MODEL --provider NAME` tells why a model has no price".to_owned());
+    }
+    if let Some(run) = run {
+        lines.push(format!("calls are being rated again ({run}): costs change until that has ended"));
     }
     lines
 }

@@ -80,6 +80,7 @@ impl ControlPlane {
             .with_flights(flights::of(flights.clone()));
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         runtime.spawn(api.courier().run());
+        runtime.spawn(api.unfinished());
         runtime.spawn(serve(receiver, api.router()));
         runtime.spawn(upkeep::retain(Arc::downgrade(ledger), config.retention()));
         let demo = match with_demo {

@@ -9,9 +9,9 @@ use crate::out::text::visible;
 use crate::{open, prices};
 use serde_json::json;
 use std::path::Path;
-use tollbook_ledger::Rerate;
+use tollbook_ledger::{Rerate, Scope};
 use tollbook_pricing::{Book, Import, parse_bound};
-use tollbook_types::{Clock, TimeRange};
+use tollbook_types::Clock;
 
 /// New and changed models that are listed one by one.
 const LISTED_MAX: usize = 20;
@@ -62,10 +62,9 @@ fn newly_priced(config: &Config, book: &Book, out: &mut Out) -> Result<Option<u6
         return Ok(None);
     }
     let store = open::read(config, out)?;
-    let plan = Rerate::plan(&*store, book, TimeRange::ALL, true)?;
-    Ok(Some(
-        plan.differences.iter().filter(|difference| difference.state.rating.cost.is_some()).count() as u64
-    ))
+    let unpriced = Scope { unpriced: true, ..Scope::default() };
+    // What has no price now and is changed by this book has one then.
+    Ok(Some(Rerate::plan(&*store, book, &unpriced, 0)?.changes.calls))
 }
 
 fn print(

@@ -40,7 +40,13 @@ fn a_price_that_is_set_is_the_same_everywhere_and_stays() {
     let again = running.call(chat(false));
     let [before, after] = [&answer, &again].map(|answer| cost_of(&running, &call_id(answer)));
     assert!(before.is_string() && before == after, "{before} {after}");
-    running.end();
     let shown = running.place.json(&["rerate", "--unpriced"]);
     assert_eq!((&shown["would_change"], &shown["after_usd"]), (&json!(1), &json!("0.5")), "{shown}");
+    // Beside the running server it is the server that books it, and the command waits for its end.
+    let done = running.place.json(&["rerate", "--unpriced", "-f", "model=house", "--apply"]);
+    assert_eq!((&done["applied"], &done["after_usd"]), (&json!(1), &json!("0.5")), "{done}");
+    assert_eq!(cost_of(&running, "early"), json!("0.5"));
+    assert_eq!(running.place.json(&["rerate", "--unpriced", "--apply"])["applied"], json!(0));
+    running.end();
+    running.place.run(&["verify"]).ok();
 }
