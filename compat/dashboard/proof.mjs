@@ -261,18 +261,21 @@ async function alerts(context) {
   await page.close();
 }
 
-/** A model gets a price of its own, and the next call has it. */
+/** A model gets a price of its own: the next call has it, and those before when that is booked. */
 async function price(context) {
-  // The way there from a model without a price; the stand has a price for every one.
-  const page = await open(context, "/prices?set=acme/house-model");
-  await settled(page);
+  const unpriced = (id) => ({ id, provider: "acme", model: "house-model", usage: { input_tokens: 1_000_000, output_tokens: 500_000 } });
+  await api("POST", "/api/v1/events", [unpriced("unpriced-1"), unpriced("unpriced-2")]);
+  const page = await open(context, "/prices");
+  await page.locator("tr", { hasText: "house-model" }).getByRole("link", { name: "Set price" }).click();
   const [input, output] = [page.locator("dialog input").nth(0), page.locator("dialog input").nth(1)];
   await input.fill("0.30");
   await output.fill("1.20");
   await page.getByRole("button", { name: "Set", exact: true }).click();
   await page.locator("dialog .notice", { hasText: "in force" }).waitFor({ timeout: 10_000 }).catch(() => miss("a price is not set"));
-  await page.locator("dialog", { hasText: "No recorded call waits for it" }).waitFor({ timeout: 10_000 }).catch(() => miss("it is not said what a price does to recorded calls"));
-  const { results } = await api("POST", "/api/v1/events", [{ id: "priced-1", provider: "acme", model: "house-model", usage: { input_tokens: 1_000_000, output_tokens: 500_000 } }]);
+  await page.locator("dialog", { hasText: "2 recorded calls had no price" }).waitFor({ timeout: 10_000 }).catch(() => miss("it is not said what a price does to recorded calls"));
+  await page.getByRole("button", { name: "Book it" }).click();
+  await page.locator("dialog", { hasText: "2 calls cost $1.80 now" }).waitFor({ timeout: 10_000 }).catch(() => miss("recorded calls are not rated again"));
+  const { results } = await api("POST", "/api/v1/events", [unpriced("priced-1")]);
   if (results[0].cost_usd !== "0.9") miss(`a price that was set is not in force: ${JSON.stringify(results)}`);
   await page.keyboard.press("Escape");
   await page.locator("li", { hasText: "house-model" }).first().waitFor({ timeout: 5_000 }).catch(() => miss("a price of one's own is not listed"));

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { html } from "../lib/html.js";
 import { send } from "../lib/api.js";
-import { whole } from "../lib/money.js";
+import { picos, whole } from "../lib/money.js";
 import { visible } from "../lib/text.js";
 import { Failed, Loading, Usd } from "./small.js";
 
@@ -30,8 +30,8 @@ export function Rerate({ match = {}, onDone }) {
   if (error) return html`<${Failed} error=${error} />`;
   if (!plan) return html`<${Loading} rows=${1} />`;
   if (run && !run.ended_at) return html`<p role="status">Booking … it goes on when you leave this page.</p>`;
-  if (run) return html`<p class="notice" role="status">${run.stopped ? visible(run.stopped) : html`Booked: ${whole(changes?.calls ?? 0)} calls cost <${Usd} of=${changes?.after_usd ?? "0"} /> now.`}</p>`;
+  if (run) return html`<p class="notice" role="status">${run.stopped ? visible(run.stopped) : html`Booked: ${whole(changes?.calls ?? 0)} calls cost <${Usd} of=${picos(changes?.after_usd ?? "0")} /> now.`}</p>`;
   if (!changes?.calls) return html`<p class="quiet">No recorded call waits for it.</p>`;
-  return html`<p>${whole(changes.calls)} recorded calls had no price. They have one now: <b><${Usd} of=${changes.after_usd} /></b> in all.</p>
+  return html`<p>${whole(changes.calls)} recorded calls had no price. They have one now: <b><${Usd} of=${picos(changes.after_usd)} /></b> in all.</p>
     <p class="quiet">What was recorded stays, and reports can be read without the correction.</p><div class="actions"><button class="main" onClick=${book}>Book it</button></div>`;
 }

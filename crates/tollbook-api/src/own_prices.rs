@@ -164,7 +164,7 @@ fn written(members: Map<String, Value>) -> Result<String, Problem> {
     };
     let mut text = format!("[[{kind}]]\n");
     for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
-        let _ = writeln!(text, "{} = {}", quoted(name), toml(value));
+        let _ = writeln!(text, "{} = {}", key(name), toml(value));
     }
     Ok(text)
 }
@@ -175,7 +175,7 @@ fn toml(value: &Value) -> String {
         Value::Object(members) => {
             let members = members.iter().filter(|(_, value)| !value.is_null());
             let all: Vec<String> =
-                members.map(|(name, value)| format!("{} = {}", quoted(name), toml(value))).collect();
+                members.map(|(name, value)| format!("{} = {}", key(name), toml(value))).collect();
             format!("{{ {} }}", all.join(", "))
         }
         Value::Array(items) => {
@@ -186,6 +186,15 @@ fn toml(value: &Value) -> String {
         // There is no nothing in TOML: its reader says that it is of the wrong type.
         Value::Null => "\"\"".to_owned(),
         scalar => scalar.to_string(),
+    }
+}
+
+/// A name, in quotes where it needs them.
+fn key(name: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    match !name.is_empty() && name.chars().all(is_bare) {
+        true => name.to_owned(),
+        false => quoted(name),
     }
 }
 
@@ -208,18 +217,18 @@ mod tests {
     fn what_is_sent_is_written_as_in_a_file() {
         check(
             r#"{"provider":"acme","model":"m\"\n","input":"1.50","from":null}"#,
-            "[[price]]\n\"input\" = \"1.50\"\n\"model\" = \"m\\\"\\n\"\n\"provider\" = \"acme\"\n",
+            "[[price]]\ninput = \"1.50\"\nmodel = \"m\\\"\\n\"\nprovider = \"acme\"\n",
         );
         check(
             r#"{"discount":{"model":"*","percent":"10","when":{"a":["b",1,true]}}}"#,
-            "[[discount]]\n\"model\" = \"*\"\n\"percent\" = \"10\"\n\"when\" = { \"a\" = [\"b\", 1, true] }\n",
+            "[[discount]]\nmodel = \"*\"\npercent = \"10\"\nwhen = { a = [\"b\", 1, true] }\n",
         );
     }
 
     proptest! {
         #[test]
         fn any_text_stays_what_it_is(text: String) {
-            let file = format!("{} = {}", quoted(&text), quoted(&text));
+            let file = format!("{} = {}", key(&text), quoted(&text));
             let table: toml::Table = file.parse().unwrap();
             prop_assert_eq!(table.get(&text).and_then(|value| value.as_str()), Some(text.as_str()));
         }

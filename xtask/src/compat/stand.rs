@@ -21,8 +21,8 @@ pub const ADMIN_KEY: &str = "the-admin-key-of-this-stand";
 const UPSTREAMS: [&str; 4] = ["openai", "anthropic", "google", "ollama"];
 /// Where SDKs and the server look for providers' keys.
 const KEY_NAMES: [&str; 4] = ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"];
-/// One price for everything, so that costs follow from quantities.
-const PRICES: &str = "[[price]]\nmodel = \"*\"\ninput = \"2.00\"\noutput = \"8.00\"\ncache_read = \"0.50\"\n";
+/// One price for everything that these serve, so that costs follow from quantities.
+const PRICE: &str = "model = \"*\"\ninput = \"2.00\"\noutput = \"8.00\"\ncache_read = \"0.50\"\n";
 
 /// Where everything is.
 pub struct Place {
@@ -244,7 +244,8 @@ pub fn serve(place: &Place, name: &str, upstream: &str, more: &str) -> Result<Se
         let more = if name == "ollama" { "" } else { more };
         format!("[gateway.upstreams.{name}]\nbase_url = \"{upstream}\"\n{more}")
     });
-    std::fs::write(place.root.join("prices.toml"), PRICES).map_err(text)?;
+    let prices = UPSTREAMS.map(|name| format!("[[price]]\nprovider = \"{name}\"\n{PRICE}"));
+    std::fs::write(place.root.join("prices.toml"), prices.concat()).map_err(text)?;
     std::fs::write(&config, start + &upstreams.concat()).map_err(text)?;
     let mut command = Command::new(&place.tollbook);
     command.args(["serve", "--json", "--config"]).arg(&config);

@@ -48,6 +48,10 @@ pub fn routes() -> Vec<Route> {
         .query("cursor", "`next_cursor` of the page before; the rest unchanged.", doc::text())
         .gives(200, "A page of alerts.", [Content::json::<Page>()])
         .refuses(&[Code::ParameterInvalid, Code::CursorInvalid]);
+    let showing = Doc::new(TAG, "Show an alert")
+        .path("id", "The alert's id: `alr_…`.")
+        .gives(200, "The alert as it is now.", [Content::json::<AlertView>()])
+        .refuses(&[Code::NotFound]);
     let seeing = Doc::new(TAG, "Acknowledge an alert")
         .about("Notes that somebody has seen to it. The first one counts.")
         .path("id", "The alert's id: `alr_…`.")
@@ -56,6 +60,7 @@ pub fn routes() -> Vec<Route> {
         .refuses(code::WRITE);
     vec![
         route(Method::GET, "/api/v1/alerts", READERS, list, listing),
+        route(Method::GET, "/api/v1/alerts/{id}", READERS, show, showing),
         route(Method::POST, "/api/v1/alerts/{id}/ack", ADMINS, acknowledge, seeing),
     ]
 }
@@ -114,14 +119,23 @@ async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Json<Page>,
     }))
 }
 
+async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Result<Json<AlertView>, Problem> {
+    let alert = shared.ledger.alert(&id).ok_or_else(unknown)?;
+    Ok(Json(AlertView::of(&alert)))
+}
+
 async fn acknowledge(
     State(shared): State<Arc<Shared>>,
     Extension(by): Extension<By>,
     Path(id): Path<String>,
 ) -> Result<Json<AlertView>, Problem> {
     let found = shared.write(move |ledger| Ok(ledger.acknowledge_alert(&by, &id)?)).await?;
-    let alert = found.ok_or_else(|| Problem::not_found("there is no such alert"))?;
+    let alert = found.ok_or_else(unknown)?;
     Ok(Json(AlertView::of(&alert)))
+}
+
+fn unknown() -> Problem {
+    Problem::not_found("there is no such alert")
 }
 
 /// What a channel is told of an alert.

@@ -20,6 +20,7 @@ pub const ROWS: &[Row] = &[
     ("DELETE", "/api/v1/channels/{name}", [401, 404, 403, 403, 403, 403]),
     ("POST", "/api/v1/channels/{name}/test", [401, 404, 403, 403, 403, 403]),
     ("GET", "/api/v1/alerts", [401, 200, 403, 403, 403, 200]),
+    ("GET", "/api/v1/alerts/{id}", [401, 404, 403, 403, 403, 404]),
     ("POST", "/api/v1/alerts/{id}/ack", [401, 404, 403, 403, 403, 403]),
 ];
 
@@ -186,6 +187,7 @@ fn alerts_are_listed_page_by_page_and_acknowledged() {
         assert_eq!(answer.json()["data"].as_array().map_or(0, Vec::len), count, "{query}");
     }
     let id = all["data"][0]["id"].as_str().unwrap();
+    assert_eq!(rig.get(&format!("{ALERTS}/{id}"), &rig.keys.viewer).json(), all["data"][0]);
     let seen = rig.call(Method::POST, &format!("{ALERTS}/{id}/ack"), &rig.keys.admin, "");
     assert!(seen.status == 200 && seen.json()["acknowledged_at"].is_string(), "{}", seen.text());
 }
