@@ -33,7 +33,7 @@ export function Page() {
   const close = () => go(changed({ open: null, new: null, user: null }));
   return html`${isAdmin() && html`<div class="toolbar"><span class="quiet">A budget holds for every call that it matches; all that match must agree.</span><span class="push"></span><a class="button main" href=${changed({ new: "1", open: null, alert: null })}>New budget</a></div>`}
   <${Shown} asked=${asked}>${() => (budgets.length === 0
-    ? html`<${Empty} title="No budget yet."><p>A budget warns or blocks once a limit of dollars, tokens or calls is reached, for everything or for one user, key, team …</p><code>tollbook budget set team:ops 200/month --block</code><//>`
+    ? html`<${Empty} title="No budget yet."><p>A budget warns or blocks once a limit of dollars, tokens or calls is reached, for everything or for one user, key, team …</p><code>tollbook budget set tag.team=ops 200/month --block</code><//>`
     : html`<div class="budget-row">${budgets.map((budget) => html`<div class="budget-of" key=${budget.id}><${BudgetBar} budget=${budget} account=${budget.accounts?.[0]} href=${changed({ open: budget.id, new: null })} /><p class="words">${visible(budget.words)}</p></div>`)}</div>`)}<//>
   <${Alerts} /><${Channels} asked=${channels} />
   ${shown && html`<${Detail} budget=${shown} onClose=${close} again=${asked.again} />`}

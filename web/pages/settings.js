@@ -31,7 +31,7 @@ function You() {
     <dt>Zone of the books</dt><dd>${zoneName(me.value?.time_zone ?? "UTC", now.value)} <span class="quiet">set by <code>[server] time_zone</code></span></dd>
     ${me.value?.expires_at && html`<dt>Signed in until</dt><dd>${instant(me.value.expires_at, scope.value.tz)}, or 12 hours of rest</dd>`}</dl>
     <h3>This browser</h3><div class="switches"><label class="check">Theme <select value=${theme.value} onChange=${(/** @type {any} */ event) => setTheme(event.target.value)}><option value="system">as the system</option><option value="light">light</option><option value="dark">dark</option></select></label>
-    <label class="check"><input type="checkbox" checked=${keyboard.isOn.value} onChange=${() => keyboard.setOn(!keyboard.isOn.value)} /> Single keys do something (<kbd>?</kbd> shows which)</label><button onClick=${leave}>Sign out</button></div><//>`;
+    <label class="check"><input type="checkbox" checked=${keyboard.isOn.value} onChange=${() => keyboard.setOn(!keyboard.isOn.value)} /> <span>Single keys do something (<kbd>?</kbd> shows which)</span></label><button onClick=${leave}>Sign out</button></div><//>`;
 }
 
 function Health() {

@@ -68,7 +68,7 @@ function Detail({ alert, again }) {
   const when = (/** @type {string} */ of) => html`${exact(of, tz)} <span class="quiet">${ago(now.value - Date.parse(of))}</span>`;
   const unit = alert.unit === "usd" ? "USD" : alert.unit;
   return html`<p class="sentence">${visible(alert.summary)}</p>${error && html`<${Failed} error=${error} />`}
-    <dl class="pairs"><dt>State</dt><dd><${State} alert=${alert} /></dd>${!alert.report && html`<dt>Measured</dt><dd class="num">${visible(alert.value)} of ${visible(alert.limit)} ${visible(unit)}</dd>`}<dt>Rule</dt><dd><code>${visible(alert.rule)}</code>, ${visible(alert.threshold)}</dd>
+    <dl class="pairs"><dt>State</dt><dd><${State} alert=${alert} /></dd>${!alert.report && html`<dt>Measured</dt><dd class="num">${visible(alert.value)} ${alert.limit !== "0" && `of ${visible(alert.limit)} `}${visible(unit)}</dd>`}<dt>Rule</dt><dd><code>${visible(alert.rule)}</code>${alert.threshold !== "0" && `, ${visible(alert.threshold)}`}</dd>
       <dt>Since</dt><dd>${when(alert.at)}</dd>${alert.until && html`<dt>Its period ends</dt><dd>${exact(alert.until, tz)}</dd>`}${alert.resolved_at && html`<dt>Over since</dt><dd>${when(alert.resolved_at)}</dd>`}
       ${alert.acknowledged_at && html`<dt>Seen to</dt><dd>${when(alert.acknowledged_at)}</dd>`}<dt>id</dt><dd><code>${visible(alert.id)}</code></dd></dl>
     ${alert.report && html`<${Report} of=${alert.report} />`}
