@@ -22,8 +22,14 @@ pub const HEADER: &str = "idempotency-key";
 pub const REPLAYED: (HeaderName, HeaderValue) =
     (HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
 /// What a command may be refused with because of its key.
-pub const CODES: &[Code] =
-    &[Code::ParameterInvalid, Code::CommandRunning, Code::CommandUnknown, Code::IdempotencyKeyReused];
+pub const CODES: &[Code] = &[
+    Code::ParameterInvalid,
+    Code::CommandRunning,
+    Code::CommandUnknown,
+    Code::IdempotencyKeyReused,
+    // What it made then is gone by now.
+    Code::NotFound,
+];
 
 /// How long a command is known.
 const KEPT_HOURS: i64 = 24;

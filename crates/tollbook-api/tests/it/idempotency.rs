@@ -71,6 +71,33 @@ fn a_command_that_comes_again_is_not_done_again() {
 }
 
 #[test]
+fn what_is_gone_since_is_not_made_again() {
+    let rig = Rig::new();
+    let admin = rig.keys.admin.clone();
+    let cases = [
+        ("/api/v1/channels", r#"{"name":"ops","kind":"log"}"#, "/api/v1/channels/ops"),
+        ("/api/v1/prices", r#"{"provider":"acme","model":"m","input":"1"}"#, "/api/v1/prices/own/{id}"),
+        (
+            "/api/v1/budgets",
+            r#"{"name":"b","match":{"user":"ann"},"limit_usd":"5","window":"day"}"#,
+            "/api/v1/budgets/{id}",
+        ),
+        (
+            "/api/v1/rate-limits",
+            r#"{"name":"r","match":{"user":"ann"},"requests_per_minute":5}"#,
+            "/api/v1/rate-limits/{id}",
+        ),
+    ];
+    for (path, body, made) in cases {
+        let first = send(&rig, &admin, path, "once", body);
+        assert_eq!(first.status, 201, "{path}: {}", first.text());
+        let made = made.replace("{id}", first.json()["id"].as_str().unwrap_or_default());
+        assert_eq!(rig.call(Method::DELETE, &made, &admin, "").status, 204, "{made}");
+        assert_eq!(send(&rig, &admin, path, "once", body).verdict(), "404 not_found", "{path}");
+    }
+}
+
+#[test]
 fn a_name_is_known_for_a_day() {
     let rig = Rig::new();
     let admin = &rig.keys.admin;
