@@ -34,7 +34,7 @@ export function Alerts() {
   const time = (/** @type {string} */ instantOf) => html`<span title=${exact(instantOf, scope.value.tz)}>${instant(instantOf, scope.value.tz)}</span>`;
   return html`<${Card} title="Alerts" tools=${html`<a href=${changed({ over: isAll ? null : "1", alerts: null })}>${isAll ? "Only those that hold" : "Those that are over, too"}</a>`}>
     <${Shown} asked=${asked}>${(/** @type {any} */ { data, has_more: more, next_cursor: next }) => (data.length === 0
-      ? html`<${Empty} title=${isAll ? "Nothing was told yet." : "Nothing to see to."}><p>Budgets tell of their thresholds; rules of failures, models without a price, long calls, unusual usage, other bills, and faults of the books; summaries of days, weeks and months stand among those that are over.</p><//>`
+      ? html`<${Empty} title=${isAll ? "Nothing was told yet." : "Nothing to see to."}><p>Budgets tell of their thresholds, rules of what is unusual; summaries stand among those that are over.</p><//>`
       : html`<div class="wide-table"><table class="data"><thead><tr><th scope="col">What</th><th scope="col">State</th><th scope="col">Since</th><th scope="col">Told</th></tr></thead>
         <tbody>${data.map((/** @type {Alert} */ alert) => html`<tr key=${alert.id}><td class="strong"><a data-row href=${changed({ alert: alert.id, open: null, new: null })}>${visible(alert.summary)}</a></td>
           <td data-label="State"><${State} alert=${alert} /></td><td data-label="Since">${time(alert.at)}</td><td data-label="Told"><${Reached} alert=${alert} /></td></tr>`)}</tbody></table></div>
@@ -49,13 +49,15 @@ function One({ id, again }) {
   return html`<${Dialog} kind="drawer" title=${title} onClose=${() => go(changed({ alert: null }))}><${Shown} asked=${asked}>${(/** @type {Alert} */ alert) => html`<${Detail} alert=${alert} again=${() => { asked.again(); again(); }} />`}<//><//>`;
 }
 
+const USED = /** @type {const} */ ([["cost_usd", "Cost"], ["calls", "Calls"], ["total_tokens", "Tokens"], ["users", "Users"], ["errors", "Failed"], ["unpriced_calls", "Without a price"]]);
+
 /** What was used in a period. @param {{of: import("../lib/api.js").Shapes["Summary"]}} props */
 function Report({ of }) {
   const { used, before } = of;
   const cost = (/** @type {string} */ amount) => html`<${Usd} of=${picos(amount)} />`;
-  const line = (/** @type {string} */ label, /** @type {any} */ now, /** @type {any} */ then) => html`<tr><td class="strong">${label}</td><td class="num">${now}</td><td class="num quiet">${then}</td></tr>`;
+  const said = (/** @type {any} */ value) => (typeof value === "string" ? cost(value) : whole(value));
   return html`<h3>Used</h3><table class="data formula"><thead><tr><th scope="col">From ${exact(of.from, of.tz)} to ${exact(of.to, of.tz)}</th><th scope="col" class="num">This ${of.every}</th><th scope="col" class="num">Before</th></tr></thead>
-    <tbody>${line("Cost", cost(used.cost_usd), cost(before.cost_usd))}${line("Calls", whole(used.calls), whole(before.calls))}${line("Tokens", whole(used.total_tokens), whole(before.total_tokens))}${line("Users", whole(used.users), whole(before.users))}${line("Failed", whole(used.errors), whole(before.errors))}${line("Without a price", whole(used.unpriced_calls), whole(before.unpriced_calls))}</tbody></table>
+    <tbody>${USED.map(([key, label]) => html`<tr><td class="strong">${label}</td><td class="num">${said(used[key])}</td><td class="num quiet">${said(before[key])}</td></tr>`)}</tbody></table>
     ${of.top.map((top) => html`<h3>The dearest by ${top.by.replaceAll("_", " ")}</h3><table class="data formula"><tbody>${top.rows.map((row) => html`<tr><td class="strong"><${Name} of=${row.value} /></td><td class="num">${whole(row.calls)} calls</td><td class="num cost">${cost(row.cost_usd)}</td></tr>`)}
       ${top.others > 0 && html`<tr><td class="quiet">${whole(top.others)} others</td><td></td><td class="num cost">${cost(top.others_cost_usd)}</td></tr>`}</tbody></table>`)}`;
 }

@@ -7,7 +7,6 @@ import { visible } from "../lib/text.js";
 import { Failed, Loading, Usd } from "./small.js";
 
 const PATH = "/api/v1/rerate";
-const LOOKED_EVERY_MS = 500;
 
 /** @typedef {import("../lib/api.js").Shapes["RerateRun"]} Run */
 
@@ -20,9 +19,9 @@ export function Rerate({ match = {}, onDone }) {
   useEffect(() => { send("POST", PATH, { body: asked }).then(setPlan, setError); }, []);
   useEffect(() => {
     if (!run || run.ended_at) return undefined;
-    // Once there is another run this one has ended.
-    const look = () => send("GET", PATH).then((/** @type {Run} */ now) => { setRun(now.run === run.run ? now : { ...run, ended_at: run.started_at }); if (now.ended_at) onDone?.(); }, setError);
-    const timer = setTimeout(look, LOOKED_EVERY_MS);
+    // The latest run is this one, or another that could only begin once this one had ended.
+    const look = () => send("GET", PATH).then((/** @type {Run} */ now) => { setRun(now); if (now.ended_at) onDone?.(); }, setError);
+    const timer = setTimeout(look, 500);
     return () => clearTimeout(timer);
   }, [run]);
   const book = () => send("POST", PATH, { body: { ...asked, apply: true } }).then(setRun, setError);
@@ -33,5 +32,5 @@ export function Rerate({ match = {}, onDone }) {
   if (run) return html`<p class="notice" role="status">${run.stopped ? visible(run.stopped) : html`Booked: ${whole(changes?.calls ?? 0)} calls cost <${Usd} of=${picos(changes?.after_usd ?? "0")} /> now.`}</p>`;
   if (!changes?.calls) return html`<p class="quiet">No recorded call waits for it.</p>`;
   return html`<p>${whole(changes.calls)} recorded calls had no price. They have one now: <b><${Usd} of=${picos(changes.after_usd)} /></b> in all.</p>
-    <p class="quiet">What was recorded stays, and reports can be read without the correction.</p><div class="actions"><button class="main" onClick=${book}>Book it</button></div>`;
+    <p class="quiet">Reports can be read without the correction, too.</p><div class="actions"><button class="main" onClick=${book}>Book it</button></div>`;
 }

@@ -43,7 +43,7 @@ export function Shell({ title, has = [], children }) {
   <nav class="nav" aria-label="Pages"><a class="brand" href="/"><svg viewBox="0 0 32 32" aria-hidden="true"><path d="M8 9h16M8 16h11M8 23h14" /></svg><span>Tollbook</span></a>
     <ul>${shown().map((entry) => html`<li><a href=${onwards(entry.path)} aria-current=${isHere(entry) ? "page" : null}><${Icon} path=${entry.icon} /><span>${entry.name}</span></a></li>`)}</ul>
     <div class="who"><${Who} onHelp=${() => setHelps(true)} /></div></nav>
-  <main id="main" tabindex="-1"><div class="top"><h1>${title}</h1><${ScopeBar} has=${has} /></div>${children}<div class="who foot"><${Who} onHelp=${() => setHelps(true)} /></div></main>
+  <main id="main" tabindex="-1"><div class="top"><h1>${title}</h1><${ScopeBar} has=${has} /></div>${children}</main>
   ${helps && html`<${Help} onClose=${() => setHelps(false)} />`}`;
 }
 
