@@ -2,15 +2,12 @@
 
 use tollbook_types::{Period, TimeRange, Timestamp, Zone};
 
-/// Parts that a rolling window is counted in: it moves on by one part at a time.
-const ROLLING_PARTS: i64 = 60;
-
 /// What a limit is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
     /// A calendar period; a new one begins with nothing spent.
     Calendar(Period),
-    /// The last so many minutes. It is counted in sixtieths, of a minute at least, and a part that is
+    /// The last so many minutes. It is counted in sixtieths, and moves on by one at a time; one that is
     /// partly past counts in full: never too little is counted.
     Rolling {
         /// Its length.
@@ -87,8 +84,9 @@ impl Window {
     }
 }
 
+/// A sixtieth of so many minutes is as many seconds.
 fn part_seconds(minutes: u32) -> i64 {
-    (i64::from(minutes) / ROLLING_PARTS).max(1) * 60
+    i64::from(minutes).max(1)
 }
 
 #[cfg(test)]
@@ -140,7 +138,9 @@ mod tests {
             "2026-02-27T23:00Z",
             "2026-03-30T22:00Z",
         ),
-        ("UTC", Window::Rolling { minutes: 90 }, "2026-11-22T10:31:30Z", "2026-11-22T09:01Z", "-"),
+        ("UTC", Window::Rolling { minutes: 1 }, "2026-11-22T10:31:30.9Z", "2026-11-22T10:30:30Z", "-"),
+        ("UTC", Window::Rolling { minutes: 5 }, "2026-11-22T10:31:32Z", "2026-11-22T10:26:30Z", "-"),
+        ("UTC", Window::Rolling { minutes: 90 }, "2026-11-22T10:32:59Z", "2026-11-22T09:01:30Z", "-"),
         ("UTC", Window::Rolling { minutes: 1_440 }, "2026-11-22T10:31:30Z", "2026-11-21T10:24Z", "-"),
         ("UTC", Window::Total, "2026-11-22T10:31Z", "-", "-"),
     ];
