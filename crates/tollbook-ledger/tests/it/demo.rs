@@ -138,6 +138,7 @@ fn a_store_made_anew_from_the_journal_has_no_demo_either() {
         let lock = data.lock().unwrap();
         let (ledger_id, _) = tollbook_ledger::restore_from_journal(&lock, &data).unwrap();
         let how = tollbook_sqlite::Options::creating(Zone::UTC, ledger_id);
+        let how = tollbook_sqlite::Options { key: books::store_key(&data), ..how };
         drop(tollbook_sqlite::SqliteStore::open(&data.store(), how).unwrap());
     }
     let books = books::open(place.path(), Durability::Full).unwrap();
