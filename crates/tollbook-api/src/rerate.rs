@@ -24,7 +24,7 @@ use std::time::Duration;
 use tollbook_ledger::{
     By, Changes, Ledger, LedgerError, ModelChange, Rerate, Rerating, Run, Scope, last_rerate,
 };
-use tollbook_store::{Dimension, Filter, Interval, Store, StoreError, UsageQuery, View};
+use tollbook_store::{Dimension, Interval, Store, StoreError, UsageQuery, View, Zone};
 use tollbook_types::limits::QUESTION_ROWS_MAX;
 use tollbook_types::{Money, Seq, TimeRange, Timestamp};
 use utoipa::ToSchema;
@@ -156,8 +156,15 @@ async fn rate(
         tokio::spawn(take_on(weak, begun));
         return Ok((StatusCode::ACCEPTED, answer).into_response());
     }
-    let question = scope.clone();
-    shared.read(move |store| refuse_many(store, &question)).await?;
+    let query = UsageQuery {
+        range: scope.range(),
+        interval: Interval::None,
+        zone: Zone::UTC,
+        group_by: Vec::new(),
+        filters: scope.filters()?,
+        view: View::Corrected,
+    };
+    shared.read(move |store| refuse_many(store, &query)).await?;
     let plan = shared.write(move |ledger| {
         ledger.flush()?;
         let book = ledger.book();
@@ -245,17 +252,8 @@ fn read(text: &[u8], zone: &NamedZone, now: Timestamp) -> Result<(Scope, bool), 
 }
 
 /// Nobody waits for more calls to be rated than one question may read. A run has no such bound.
-fn refuse_many(store: &dyn Store, scope: &Scope) -> Result<(), StoreError> {
-    let filter = |(name, value): (&String, &String)| Some(Filter::is(name.parse().ok()?, value.as_str()));
-    let query = UsageQuery {
-        range: TimeRange { from: scope.from, to: scope.to },
-        interval: Interval::None,
-        zone: tollbook_store::Zone::UTC,
-        group_by: Vec::new(),
-        filters: scope.matching.iter().filter_map(filter).collect(),
-        view: View::Corrected,
-    };
-    let rows = store.usage(&query)?.total.calls;
+fn refuse_many(store: &dyn Store, query: &UsageQuery) -> Result<(), StoreError> {
+    let rows = store.usage(query)?.total.calls;
     match rows <= QUESTION_ROWS_MAX {
         true => Ok(()),
         false => Err(StoreError::RangeTooLarge { rows, limit: QUESTION_ROWS_MAX }),

@@ -114,14 +114,27 @@ impl Rerating {
 }
 
 impl Scope {
-    /// The question for the calls.
-    fn query(&self) -> Result<CallsQuery, LedgerError> {
+    /// The instants of its calls.
+    pub fn range(&self) -> TimeRange {
+        TimeRange { from: self.from, to: self.to }
+    }
+
+    /// The values of its calls.
+    ///
+    /// # Errors
+    /// It names a dimension that there is not.
+    pub fn filters(&self) -> Result<Vec<Filter>, LedgerError> {
         let filter = |(name, value): (&String, &String)| -> Result<Filter, LedgerError> {
             Ok(Filter::is(name.parse::<Dimension>().map_err(LedgerError::Invalid)?, value.as_str()))
         };
+        self.matching.iter().map(filter).collect()
+    }
+
+    /// The question for the calls.
+    fn query(&self) -> Result<CallsQuery, LedgerError> {
         Ok(CallsQuery {
-            range: TimeRange { from: self.from, to: self.to },
-            filters: self.matching.iter().map(filter).collect::<Result<_, _>>()?,
+            range: self.range(),
+            filters: self.filters()?,
             order: CallsOrder::Recorded,
             after: None,
             limit: PAGE,
@@ -141,8 +154,7 @@ impl Rerate {
         listed_max: usize,
     ) -> Result<Rerate, LedgerError> {
         let (mut sums, mut differences) = (Sums::default(), Vec::new());
-        let CallsQuery { range, filters, .. } = scope.query()?;
-        each_call(store, range, filters, |call| {
+        each_call(store, scope.range(), scope.filters()?, |call| {
             let Some(difference) = sums.look(book, scope, call) else { return };
             sums.add(&difference.call, &difference.call.corrected().rating, &difference.state.rating);
             if differences.len() < listed_max {
