@@ -68,11 +68,12 @@ fn scope(args: &RerateArgs, config: &Config) -> Result<Scope, Failure> {
 }
 
 fn apply(ledger: &Ledger, scope: &Scope) -> Result<Ended, Failure> {
-    // What a crash has left is ended first: there is one run at a time.
-    if let Some(mut left) = ledger.open_rerate()? {
-        ledger.rerate_to_its_end(&mut left)?;
-    }
-    let run = ledger.rerate(&By::local(), ledger.book(), scope.clone())?;
+    // What a crash has left is ended first: there is one run at a time. Often it is the one that is asked for.
+    let left = ledger.open_rerate()?.map(|mut left| ledger.rerate_to_its_end(&mut left)).transpose()?;
+    let run = match left.filter(|left| left.scope == *scope) {
+        Some(left) => left,
+        None => ledger.rerate(&By::local(), ledger.book(), scope.clone())?,
+    };
     Ok(Ended { run: run.run, stopped: run.stopped, changes: run.changes })
 }
 
