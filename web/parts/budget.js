@@ -11,16 +11,17 @@ export function standing(budget) {
   const read = (/** @type {any} */ value) => (isMoney ? picos(value) ?? 0n : BigInt(value ?? 0));
   const [spent, held, left] = isMoney ? [budget.spent_usd, budget.held_usd, budget.left_usd].map(read) : [budget.spent, budget.held, budget.left].map(read);
   const unsettled = isMoney ? read(budget.unsettled_usd) : 0n;
+  const counts = budget.mode === "strict" ? unsettled : 0n;
   const limit = isMoney ? picos(budget.limit) ?? 0n : BigInt(String(budget.limit).replace(/\D.*$/, "") || 0);
   const unit = budget.limit_tokens ? " tokens" : budget.limit_calls ? " calls" : "";
   const say = (/** @type {bigint} */ amount) => (isMoney ? usd(amount) : `${whole(Number(amount))}${unit}`);
-  return { spent: /** @type {bigint} */ (spent), held: /** @type {bigint} */ (held), left: /** @type {bigint} */ (left), unsettled, limit, say };
+  return { spent: /** @type {bigint} */ (spent), held: /** @type {bigint} */ (held), left: /** @type {bigint} */ (left), unsettled, counts, limit, say };
 }
 
 /** How much of it is used, in thousandths, for order and colour. @param {any} budget */
 export function used(budget) {
-  const { spent, held, unsettled, limit } = standing(budget);
-  return limit > 0n ? Number(((spent + held + unsettled) * 1000n) / limit) : 1000;
+  const { spent, held, counts, limit } = standing(budget);
+  return limit > 0n ? Number(((spent + held + counts) * 1000n) / limit) : 1000;
 }
 
 const ACTS = /** @type {Record<string, string>} */ ({ warn: "warns only", throttle: "slows down", downgrade: "takes a cheaper model", block: "blocks" });
@@ -28,7 +29,7 @@ const ACTS = /** @type {Record<string, string>} */ ({ warn: "warns only", thrott
 /** @param {{budget: any, account?: any, href?: string}} props `account`: one value of `each` */
 export function BudgetBar({ budget, account, href }) {
   const stands = account ?? budget;
-  const { spent, held, left, unsettled, limit, say } = standing({ ...budget, ...stands });
+  const { spent, held, left, unsettled, counts, limit, say } = standing({ ...budget, ...stands });
   const part = (/** @type {bigint} */ amount) => `${limit > 0n ? Math.min(100, Number((amount * 1000n) / limit) / 10) : 100}%`;
   const thousandths = used({ ...budget, ...stands });
   const isOver = left <= 0n;
@@ -41,8 +42,8 @@ export function BudgetBar({ budget, account, href }) {
     <div class="budget-line"><span class="budget-name">${href ? html`<a href=${href}>${name}</a>` : name}</span>
       <span class="num">${say(spent)} <span class="quiet">of ${say(limit)}</span></span></div>
     <div class="track" role="meter" aria-label=${`Budget ${budget.name}`} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.min(100, Math.round(thousandths / 10))} aria-valuetext=${`${share(spent, limit)} used, ${said}`}>
-      <i class="spent" style=${{ width: part(spent) }}></i><i class="held" style=${{ width: part(held + unsettled) }}></i></div>
-    <div class="budget-line quiet"><span><strong>${said}</strong>${held > 0n && ` · ${say(held)} held`}${unsettled > 0n && ` · up to ${say(unsettled)} unsettled`}</span>
+      <i class="spent" style=${{ width: part(spent) }}></i><i class="held" style=${{ width: part(held + counts) }}></i></div>
+    <div class="budget-line quiet"><span><strong>${said}</strong>${held > 0n && ` · ${say(held)} held`}${unsettled > 0n && ` · up to ${say(unsettled)} unknown`}</span>
       <span>${ACTS[budget.at_limit] ?? budget.at_limit} · ${resets}</span></div>
   </div>`;
 }

@@ -1,7 +1,7 @@
 //! What one budget, or one value of its `each`, has used.
 
 use crate::alert::Fired;
-use crate::definition::Budget;
+use crate::definition::{Budget, Mode};
 use crate::window::Window;
 use std::collections::BTreeMap;
 use tollbook_types::Timestamp;
@@ -18,7 +18,15 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// What counts against a strict limit.
+    /// What counts against a limit: calls of unknown outcome do where nothing may pass it.
+    pub fn counted(&self, mode: Mode) -> i128 {
+        match mode {
+            Mode::Strict => self.used(),
+            Mode::Expected => self.spent.saturating_add(self.held),
+        }
+    }
+
+    /// All that may be used.
     pub fn used(&self) -> i128 {
         self.spent.saturating_add(self.held).saturating_add(self.unsettled)
     }

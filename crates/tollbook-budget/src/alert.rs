@@ -46,36 +46,56 @@ pub struct Remembered {
     pub window: Option<Timestamp>,
     /// The threshold, in percent of the limit.
     pub percent: u32,
+    /// The limit that it was told of; `None` where that cannot be compared, being in another unit.
+    pub limit: Option<i128>,
     /// Whether it still held when it was looked at last.
     pub holds: bool,
 }
 
-/// The thresholds of an account that were told in the present window, and whether they still hold.
+/// The thresholds of an account that were told in the present window.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Fired(BTreeMap<u32, bool>);
+pub(crate) struct Fired(BTreeMap<u32, Told>);
+
+/// A threshold that was told.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    limit: Option<i128>,
+    holds: bool,
+}
 
 impl Fired {
-    /// What is to be told now. In a window that never begins anew (`may_repeat`) a threshold that was
-    /// resolved may fire again.
+    /// What is to be told now. A threshold that was resolved may fire again once the limit is another
+    /// one, and always in a window that never begins anew (`may_repeat`).
     pub fn look(&mut self, warn_at: &[u32], spent: i128, limit: i128, may_repeat: bool) -> Vec<(u32, Turn)> {
         let mut turns = Vec::new();
         let reached = |percent: i128| spent.saturating_mul(100) >= limit.saturating_mul(percent);
         for percent in warn_at {
-            let has_reached = spent > 0 && reached(i128::from(*percent));
-            match self.0.get(percent) {
-                None if has_reached => {
-                    self.0.insert(*percent, true);
-                    turns.push((*percent, Turn::Firing));
+            let share = i128::from(*percent);
+            let has_reached = spent > 0 && reached(share);
+            let told = self.0.get(percent).copied();
+            let is_other_limit = told.is_some_and(|told| told.limit != Some(limit));
+            match told {
+                // Against another limit, all that is above the threshold is new.
+                Some(told) if told.holds && is_other_limit && !has_reached => {
+                    self.0.remove(percent);
+                    turns.push((*percent, Turn::Resolved));
                 }
-                Some(true) if !reached((i128::from(*percent) - SLACK_PERCENT).max(0)) => {
+                Some(told) if told.holds && !is_other_limit && !reached((share - SLACK_PERCENT).max(0)) => {
                     if may_repeat {
                         self.0.remove(percent);
                     } else {
-                        self.0.insert(*percent, false);
+                        self.0.insert(*percent, Told { holds: false, ..told });
                     }
                     turns.push((*percent, Turn::Resolved));
                 }
-                _ => {}
+                Some(told) if told.holds || !is_other_limit => {}
+                _ if has_reached => {
+                    self.0.insert(*percent, Told { limit: Some(limit), holds: true });
+                    turns.push((*percent, Turn::Firing));
+                }
+                _ => {
+                    self.0.remove(percent);
+                }
             }
         }
         turns
@@ -84,13 +104,18 @@ impl Fired {
     /// Ends the window: what still held is resolved.
     pub fn end(&mut self) -> Vec<(u32, Turn)> {
         let fired = std::mem::take(&mut self.0);
-        fired.into_iter().filter(|(_, holds)| *holds).map(|(percent, _)| (percent, Turn::Resolved)).collect()
+        fired
+            .into_iter()
+            .filter(|(_, told)| told.holds)
+            .map(|(percent, _)| (percent, Turn::Resolved))
+            .collect()
     }
 
-    /// A threshold was told before; where it `holds` no more and may repeat, nothing is known of it.
-    pub fn remember(&mut self, percent: u32, holds: bool, may_repeat: bool) {
+    /// A threshold was told before, of a limit; where it `holds` no more and may repeat, nothing is known
+    /// of it.
+    pub fn remember(&mut self, percent: u32, limit: Option<i128>, holds: bool, may_repeat: bool) {
         if holds || !may_repeat {
-            self.0.insert(percent, holds);
+            self.0.insert(percent, Told { limit, holds });
         }
     }
 
@@ -118,7 +143,18 @@ mod tests {
             (99, 100, vec![]),
             (94, 100, vec![(100, Turn::Resolved)]),
             (100, 100, vec![]), // Not again.
+            // The limit is raised: what was told of it is over, and its thresholds are new ones.
             (100, 1_000, vec![(50, Turn::Resolved), (80, Turn::Resolved)]),
+            (500, 1_000, vec![(50, Turn::Firing)]),
+            (501, 1_001, vec![]),
+            (501, 1_003, vec![(50, Turn::Resolved)]),
+            (502, 1_003, vec![(50, Turn::Firing)]),
+            // The raise ends: one holds on, the others are passed.
+            (502, 100, vec![(80, Turn::Firing), (100, Turn::Firing)]),
+            (502, 10_000, vec![(50, Turn::Resolved), (80, Turn::Resolved), (100, Turn::Resolved)]),
+            (502, 100, vec![(50, Turn::Firing), (80, Turn::Firing), (100, Turn::Firing)]),
+            (0, 100, vec![(50, Turn::Resolved), (80, Turn::Resolved), (100, Turn::Resolved)]),
+            (502, 100, vec![]),
         ] {
             assert_eq!(look(spent, limit), told, "{spent} of {limit}");
         }
@@ -129,17 +165,24 @@ mod tests {
 
     #[test]
     fn what_was_told_before_is_not_told_again() {
-        for (holds, may_repeat, spent, told) in [
-            (true, false, 100, vec![]),
-            (true, false, 96, vec![]),
-            (true, false, 94, vec![(100, Turn::Resolved)]),
-            (false, false, 100, vec![]),
-            (true, true, 94, vec![(100, Turn::Resolved)]),
-            (false, true, 100, vec![(100, Turn::Firing)]),
+        for (holds, limit, may_repeat, spent, told) in [
+            (true, Some(100), false, 100, vec![]),
+            (true, Some(100), false, 96, vec![]),
+            (true, Some(100), false, 94, vec![(100, Turn::Resolved)]),
+            (false, Some(100), false, 100, vec![]),
+            (true, Some(100), true, 94, vec![(100, Turn::Resolved)]),
+            (false, Some(100), true, 100, vec![(100, Turn::Firing)]),
+            // It was told of another limit.
+            (true, Some(50), false, 100, vec![]),
+            (true, Some(50), false, 99, vec![(100, Turn::Resolved)]),
+            (false, Some(50), false, 100, vec![(100, Turn::Firing)]),
+            (true, None, false, 99, vec![(100, Turn::Resolved)]),
+            (false, None, false, 100, vec![(100, Turn::Firing)]),
         ] {
             let mut fired = Fired::default();
-            fired.remember(100, holds, may_repeat);
-            assert_eq!(fired.look(&[100], spent, 100, may_repeat), told, "{holds} {may_repeat} {spent}");
+            fired.remember(100, limit, holds, may_repeat);
+            let case = format!("{holds} {limit:?} {may_repeat} {spent}");
+            assert_eq!(fired.look(&[100], spent, 100, may_repeat), told, "{case}");
         }
     }
 

@@ -53,6 +53,15 @@ impl Limit {
         }
     }
 
+    /// What its unit is called: `usd`, `tokens`, `calls`.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Limit::Usd(_) => "usd",
+            Limit::Tokens(_) => "tokens",
+            Limit::Calls(_) => "calls",
+        }
+    }
+
     /// An amount of the same unit, as text: dollars, or a whole number.
     pub fn text(self, amount: i128) -> String {
         match self {

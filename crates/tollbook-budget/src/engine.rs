@@ -95,7 +95,7 @@ impl Engine {
     pub fn remember(&mut self, id: &str, told: &[Remembered], now: Timestamp) {
         let Some(slot) = self.places.get(id).map(|place| &mut self.slots[*place]) else { return };
         let may_repeat = matches!(slot.budget.window, Window::Rolling { .. });
-        for Remembered { instance, window, percent, holds } in told {
+        for Remembered { instance, window, percent, limit, holds } in told {
             let account = slot.accounts.entry(instance.clone()).or_default();
             account.advance(&slot.budget, now);
             let is_present = match slot.budget.window {
@@ -103,7 +103,7 @@ impl Engine {
                 Window::Rolling { .. } | Window::Total => true,
             };
             if is_present && slot.budget.warn_at.contains(percent) {
-                account.fired.remember(*percent, *holds, may_repeat);
+                account.fired.remember(*percent, *limit, *holds, may_repeat);
             }
         }
         slot.quiet_until = None;
@@ -150,7 +150,8 @@ impl Engine {
                 account.next_at = claim.next_at;
             }
             if matches!(budget.limit, Limit::Usd(_)) {
-                let left = budget.limit_at(ask.at).saturating_sub(account.sums(budget, ask.at).used()).max(0);
+                let counted = account.sums(budget, ask.at).counted(budget.mode);
+                let left = budget.limit_at(ask.at).saturating_sub(counted).max(0);
                 let least = admitted.left.map_or(left, |known| known.picos().min(left));
                 let most = admitted.held.map_or(claim.amount, |known| known.picos().max(claim.amount));
                 admitted.left = Some(Money::from_picos(least));
@@ -222,10 +223,7 @@ impl Engine {
             Err(_) if budget.mode == Mode::Expected || budget.at_limit == AtLimit::Warn => (0, false),
             Err(why) => return Err(deny(Reason::NoBound(why), None)),
         };
-        let used = match budget.mode {
-            Mode::Strict => sums.used(),
-            Mode::Expected => sums.spent.saturating_add(sums.held),
-        };
+        let used = sums.counted(budget.mode);
         // Once all is spent, nothing goes of which it is not known that it is free.
         let fits = used.saturating_add(amount) <= limit && (is_known || used < limit);
         let is_near = used.saturating_mul(100) >= limit.saturating_mul(i128::from(budget.nearing_percent()));
@@ -538,6 +536,7 @@ fn standing(budget: &Budget, instance: Option<&str>, account: Option<&Account>, 
         instance: instance.map(str::to_owned),
         unit: budget.limit,
         sums: account.map(|account| account.sums(budget, now)).unwrap_or_default(),
+        mode: budget.mode,
         limit: budget.limit_at(now),
         since: range.from,
         resets_at: range.to,

@@ -1,7 +1,7 @@
 //! What the engine is asked and told, and what it answers.
 
 use crate::account::Sums;
-use crate::definition::Limit;
+use crate::definition::{Limit, Mode};
 use crate::rates::Limited;
 use crate::scope::Subject;
 use tollbook_types::{Digest, Money, Seq, Timestamp};
@@ -110,6 +110,8 @@ pub struct Standing {
     pub unit: Limit,
     /// What it has used.
     pub sums: Sums,
+    /// What of that counts.
+    pub mode: Mode,
     /// The limit, with what it is raised by.
     pub limit: i128,
     /// The first instant that counts; `None` for all time.
@@ -121,7 +123,7 @@ pub struct Standing {
 impl Standing {
     /// What is left; never below nothing.
     pub fn left(&self) -> i128 {
-        self.limit.saturating_sub(self.sums.used()).max(0)
+        self.limit.saturating_sub(self.sums.counted(self.mode)).max(0)
     }
 }
 

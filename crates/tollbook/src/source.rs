@@ -218,6 +218,8 @@ fn read_report(mut told: Value, by: Option<&str>) -> Result<Report, Failure> {
 fn standings(budget: &Value) -> Vec<Standing> {
     let name = budget["name"].as_str().unwrap_or_default();
     let at_limit = budget["at_limit"].as_str().unwrap_or("warn");
+    // Calls of unknown outcome count where nothing may pass the limit.
+    let is_strict = budget["mode"] == "strict";
     let one = |stands: &Value, name: String| -> Option<Standing> {
         let is_usd = stands["spent_usd"].is_string();
         let amount = |value: &Value| -> Option<i128> {
@@ -227,7 +229,8 @@ fn standings(budget: &Value) -> Vec<Standing> {
                 other => other.as_i64().map(i128::from),
             }
         };
-        let members = if is_usd { ["spent_usd", "held_usd", "unsettled_usd"] } else { ["spent", "held", ""] };
+        let unsettled = if is_strict { "unsettled_usd" } else { "" };
+        let members = if is_usd { ["spent_usd", "held_usd", unsettled] } else { ["spent", "held", ""] };
         let used = members.iter().filter_map(|member| amount(&stands[*member])).sum();
         let resets_at = stands["resets_at"].as_str().and_then(|at| at.parse().ok());
         let limit = amount(&stands["limit"])?;
@@ -253,6 +256,12 @@ mod tests {
             "left_usd": "5.9", "limit": "10", "resets_at": "2026-11-24T00:00:00Z"});
         let found = standings(&usd);
         assert_eq!((found.len(), found[0].percent(), found[0].is_usd), (1, 41, true));
+        for (mode, percent) in [("expected", 41), ("strict", 91)] {
+            let mut unknown = usd.clone();
+            unknown["mode"] = mode.into();
+            unknown["unsettled_usd"] = "5".into();
+            assert_eq!(standings(&unknown)[0].percent(), percent, "{mode}");
+        }
         let each = json!({"name": "users", "spent": 0, "held": 0, "left": 10, "limit": "10", "accounts": [
             {"value": "ann", "spent": 9, "held": 2, "left": -1, "limit": "10", "resets_at": null},
             {"value": null, "spent": 1, "held": 0, "left": 9, "limit": "10"},

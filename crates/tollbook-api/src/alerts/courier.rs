@@ -129,7 +129,7 @@ impl Courier {
         match alert.state {
             _ if alert.report.is_some() => tracing::info!(id, rule, "{}", alert.summary),
             AlertState::Firing => tracing::warn!(id, rule, "{}", alert.summary),
-            AlertState::Resolved => tracing::info!(id, rule, "is over: {}", alert.summary),
+            AlertState::Resolved => tracing::info!(id, rule, "{}", alert.ending_summary()),
         }
         self.hub.alert(alert);
     }

@@ -154,7 +154,7 @@ fn message_of(alert: &Alert, tells: AlertState) -> Message {
         AlertState::Firing => (alert.id.clone(), alert.at, alert.summary.clone()),
         AlertState::Resolved => {
             let at = alert.resolved_at.unwrap_or(alert.at);
-            (format!("{}_resolved", alert.id), at, format!("Over: {}", alert.summary))
+            (format!("{}_resolved", alert.id), at, alert.ending_summary())
         }
     };
     let until = alert.until.map(|until| format!("\nIts period ends at {until}.")).unwrap_or_default();

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Alert)]
 pub struct AlertView {
-    /// `alr_…`: the same for the same rule, threshold and period, whatever happens in between.
+    /// `alr_…`: the same for the same rule, threshold, period and limit, whatever happens in between.
     pub id: String,
     /// `budget:ID`, a rule's kind, or `summary`.
     pub rule: String,
@@ -41,6 +41,12 @@ pub struct AlertView {
     /// When it ended.
     #[schema(value_type = Option<schema::Instant>)]
     pub resolved_at: Option<Timestamp>,
+    /// What was measured then, where that was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolved_value: Option<String>,
+    /// What it was measured against then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolved_limit: Option<String>,
     /// When somebody saw to it.
     #[schema(value_type = Option<schema::Instant>)]
     pub acknowledged_at: Option<Timestamp>,
@@ -88,6 +94,8 @@ impl AlertView {
             at: alert.at,
             until: alert.until,
             resolved_at: alert.resolved_at,
+            resolved_value: alert.ending.as_ref().map(|ending| ending.value.clone()),
+            resolved_limit: alert.ending.as_ref().map(|ending| ending.limit.clone()),
             acknowledged_at: alert.acknowledged.as_ref().map(|seen| seen.at),
             deliveries: alert.deliveries.iter().map(DeliveryView::of).collect(),
             report: alert.report.as_ref().map(SummaryView::of),

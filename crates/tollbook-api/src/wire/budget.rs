@@ -88,7 +88,7 @@ pub struct BudgetView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Option<Vec<String>>)]
     pub missing_channels: Vec<String>,
-    /// Where it stands: all its accounts together, or the only one.
+    /// Where it stands; where it has an `each`, the value of it that has used most, which `value` names.
     #[serde(flatten)]
     pub stands: StandingView,
     /// Where each value of `each` stands, most used first.
@@ -133,7 +133,7 @@ pub enum Amounts {
         /// The most that calls of unknown outcome can have cost.
         #[schema(value_type = schema::Usd)]
         unsettled_usd: String,
-        /// What is left.
+        /// What is left. What is unsettled counts against strict budgets alone.
         #[schema(value_type = schema::Usd)]
         left_usd: String,
     },
@@ -162,7 +162,7 @@ impl BudgetView {
             created_at: defined.created_at,
             words: defined.budget.to_string(),
             missing_channels: defined.form.notify.iter().filter(is_missing).cloned().collect(),
-            stands: StandingView::of(&first, false),
+            stands: StandingView::of(&first, has_each && !standings.is_empty()),
             accounts: has_each.then(|| accounts.map(|standing| StandingView::of(standing, true)).collect()),
         }
     }
@@ -281,6 +281,7 @@ fn nothing(defined: &Defined) -> Standing {
         instance: None,
         unit: defined.budget.limit,
         sums: Default::default(),
+        mode: defined.budget.mode,
         limit: defined.budget.limit.amount(),
         since: None,
         resets_at: None,

@@ -151,7 +151,7 @@ const ACTS: &[(&str, &str, &str, &str)] = &[
 
 /// An alert that holds.
 fn alert(rig: &Rig) -> String {
-    let key = AlertKey { rule: "a test".into(), value: None, threshold: "1".into(), period: None };
+    let key = AlertKey { rule: "a test".into(), value: None, threshold: "1".into(), period: None, again: 0 };
     let text = |text: &str| text.to_owned();
     let new = NewAlert {
         key,

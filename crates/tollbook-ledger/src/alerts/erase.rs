@@ -60,7 +60,7 @@ fn without(alert: &Alert, user: &str, eraser: &Eraser<'_>) -> Alert {
     if let Some(report) = &alert.report {
         return Alert { report: Some(report.without(user, eraser)), ..alert.clone() };
     }
-    let AlertKey { rule, value, threshold, period } = &alert.key;
+    let AlertKey { rule, value, threshold, .. } = &alert.key;
     if !rule.starts_with(RULE_START) {
         let (known, hidden) = (format!("{USER_START}{user}"), format!("{USER_START}{}", eraser.text(user)));
         let summary = alert.summary.replacen(&known, &hidden, 1);
@@ -70,7 +70,7 @@ fn without(alert: &Alert, user: &str, eraser: &Eraser<'_>) -> Alert {
     let subject = eraser.text(&alert.subject);
     let value = value.as_deref().map(|value| eraser.text(value));
     Alert {
-        key: AlertKey { rule: rule.clone(), value, threshold: threshold.clone(), period: *period },
+        key: AlertKey { value, ..alert.key.clone() },
         summary: sentence(&subject, &alert.value, &alert.limit, &alert.unit, threshold),
         subject,
         ..alert.clone()

@@ -75,16 +75,25 @@ pub struct AlertKey {
     /// The start of the period; absent for all time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<Timestamp>,
+    /// How often the same was told before in this period: of other limits.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub again: u32,
+}
+
+fn is_first(again: &u32) -> bool {
+    *again == 0
 }
 
 impl AlertKey {
     /// The id that follows from it.
     pub fn id(&self) -> String {
         // Names have no line breaks, so no two keys have the same text.
-        let AlertKey { rule, value, threshold, period } = self;
+        let AlertKey { rule, value, threshold, period, again } = self;
         let value = value.as_ref().map(|value| format!("={value}")).unwrap_or_default();
         let period = period.map(|at| at.to_string()).unwrap_or_default();
-        let digest = Digest::of(format!("{rule}\n{value}\n{threshold}\n{period}").as_bytes()).to_hex();
+        let again = if is_first(again) { String::new() } else { format!("\n{again}") };
+        let text = format!("{rule}\n{value}\n{threshold}\n{period}{again}");
+        let digest = Digest::of(text.as_bytes()).to_hex();
         let digits: String = digest.iter().take(ID_DIGITS).map(|byte| char::from(*byte)).collect();
         format!("{ID_START}{digits}")
     }
@@ -124,6 +133,15 @@ pub struct Acknowledged {
     pub by: crate::audit::Actor,
 }
 
+/// What was measured when an alert ended, where that is news.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// What was measured, as decimal text.
+    pub value: String,
+    /// What it was measured against, which may have changed.
+    pub limit: String,
+}
+
 /// An alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
@@ -153,6 +171,9 @@ pub struct Alert {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
+    /// What it was then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
     /// Who has seen to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Acknowledged>,
@@ -164,6 +185,14 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// What is told when it ends, in one sentence.
+    pub fn ending_summary(&self) -> String {
+        match &self.ending {
+            Some(ending) => thresholds::ending_sentence(self, ending),
+            None => format!("Over: {}", self.summary),
+        }
+    }
+
     fn new(new: NewAlert, now: Timestamp) -> Alert {
         let NewAlert { key, severity, subject, summary, value, limit, unit, until, mut channels, report } =
             new;
@@ -183,6 +212,7 @@ impl Alert {
             at: now,
             until,
             resolved_at: report.as_ref().map(|_| now),
+            ending: None,
             acknowledged: None,
             deliveries: channels.iter().map(deliver).collect(),
             report,
@@ -319,12 +349,18 @@ impl Ledger {
         self.write_alert(alert).map(Some)
     }
 
-    /// Ends an alert. `None` when it is not there, or has ended.
-    pub fn resolve_alert(&self, id: &str, quiet: bool) -> Result<Option<Arc<Alert>>, LedgerError> {
+    /// Ends an alert, with what was measured then. `None` when it is not there, or has ended.
+    pub fn resolve_alert(
+        &self,
+        id: &str,
+        quiet: bool,
+        ending: Option<Ending>,
+    ) -> Result<Option<Arc<Alert>>, LedgerError> {
         let _changing = self.alert_state().changing();
         let firing = self.alert(id).filter(|alert| alert.state == AlertState::Firing);
         let Some(alert) = firing else { return Ok(None) };
-        self.write_alert(alert.resolved(quiet, self.shared().clock.now())).map(Some)
+        let resolved = alert.resolved(quiet, self.shared().clock.now());
+        self.write_alert(Alert { ending, ..resolved }).map(Some)
     }
 
     /// Notes that somebody has seen to an alert; the first one counts. `None` when it is not there.
@@ -381,7 +417,7 @@ impl Ledger {
             let _changing = self.alert_state().changing();
             self.drop_alert(id)?;
         }
-        let ended = ended.iter().filter_map(|id| self.resolve_alert(id, true).transpose());
+        let ended = ended.iter().filter_map(|id| self.resolve_alert(id, true, None).transpose());
         ended.collect()
     }
 

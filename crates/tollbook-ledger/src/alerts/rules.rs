@@ -58,7 +58,7 @@ impl Ledger {
                 // Oldest first: the last of a value counts.
                 known.push(Known { kind, value: value.clone(), period, holds });
             } else if holds {
-                self.resolve_alert(&alert.id, true)?;
+                self.resolve_alert(&alert.id, true, None)?;
             }
         }
         Ok(known)
@@ -71,7 +71,7 @@ impl Ledger {
             Turn::Firing if finding.until.is_none() && self.firing_rule(finding).is_some() => Ok(None),
             Turn::Firing => self.raise_alert(new_alert(finding)),
             Turn::Resolved => match self.firing_rule(finding) {
-                Some(alert) => self.resolve_alert(&alert.id, false),
+                Some(alert) => self.resolve_alert(&alert.id, false, None),
                 None => Ok(None),
             },
         }
@@ -98,6 +98,7 @@ fn new_alert(finding: &Finding) -> NewAlert {
             value: Some(plain(value)),
             threshold: threshold.clone(),
             period: Some(*period),
+            again: 0,
         },
         severity: match kind {
             RuleKind::LedgerFault => Severity::Critical,

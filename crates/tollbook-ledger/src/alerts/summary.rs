@@ -115,6 +115,7 @@ impl Summary {
             value: None,
             threshold: every.name().to_owned(),
             period: Some(from),
+            again: 0,
         }
     }
 

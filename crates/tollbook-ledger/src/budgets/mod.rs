@@ -189,7 +189,7 @@ impl Shared {
 impl Ledger {
     /// Puts a budget in force, with what is known of its alerts.
     fn enforce(&self, defined: Defined) -> Result<(), LedgerError> {
-        let told = self.remembered(&defined.id);
+        let told = self.remembered(&defined.budget);
         self.shared().enforce(defined, &told)
     }
 

@@ -132,9 +132,91 @@ fn an_alert_ends_when_its_threshold_holds_no_more_and_that_is_told_after_the_beg
     assert_eq!(deliver_all(&ledger), 1);
     assert_eq!(told(&ledger), ["50 resolved firing:delivered resolved:pending"]);
     assert_eq!((deliver_all(&ledger), deliver_all(&ledger)), (1, 0));
-    // Up again in the same window: told once is told.
-    spend(&rig, &ledger, "e2", 600);
-    assert_eq!(ledger.alert_on_budgets().unwrap(), []);
+    assert_eq!(ledger.alerts()[0].ending_summary(), "Budget b: 0.6 of 10 USD used, below 50 % again");
+}
+
+/// Sets the limit of a budget, and looks what is to be told.
+fn limit(ledger: &Ledger, id: &str, usd: &str) {
+    let change = |form: &mut BudgetForm| form.limit_usd = Some(usd.to_owned());
+    let act = tollbook_ledger::Act::new("budget.change");
+    ledger.change_budget(&By::local(), act, id, None, &utc(), change).unwrap();
+    ledger.alert_on_budgets().unwrap();
+}
+
+#[test]
+fn each_limit_tells_of_its_thresholds_in_the_same_window_and_over_restarts() {
+    for restarts in [false, true] {
+        let rig = Rig::new();
+        let mut process = Some(rig.open());
+        let id =
+            create(process.as_ref().unwrap(), r#""limit_usd":"1.00","window":"month","warn_at":[80,100]"#);
+        let mut spent = 0;
+        let mut check = |act: &str, now: &[&str]| {
+            let mut ledger = process.take().unwrap();
+            match act.split_once(' ') {
+                Some(("spend", cents)) => {
+                    spent += 1;
+                    spend(&rig, &ledger, &format!("e{spent}"), cents.parse().unwrap());
+                }
+                Some(("limit", usd)) => limit(&ledger, &id, usd),
+                _ => panic!("{act}"),
+            }
+            ledger.alert_on_budgets().unwrap();
+            rig.clock.advance_seconds(1);
+            if restarts {
+                drop(ledger);
+                ledger = open(&rig);
+                assert_eq!(ledger.alert_on_budgets().unwrap(), [], "{act}");
+            }
+            let firing = ledger.alerts().into_iter().filter(|alert| alert.state == AlertState::Firing);
+            let mut firing: Vec<String> =
+                firing.map(|alert| format!("{} of {}", alert.key.threshold, alert.limit)).collect();
+            firing.sort_by_key(String::len);
+            assert_eq!(firing, now, "{act} {restarts}");
+            process = Some(ledger);
+        };
+        check("spend 85", &["80 of 1"]);
+        check("limit 2", &[]);
+        check("spend 85", &["80 of 2"]);
+        check("spend 30", &["80 of 2", "100 of 2"]);
+        check("limit 10", &[]);
+        check("limit 2", &["80 of 2", "100 of 2"]);
+        let ids: std::collections::BTreeSet<String> =
+            process.unwrap().alerts().iter().map(|alert| alert.id.clone()).collect();
+        assert_eq!(ids.len(), 5, "each has an id of its own");
+    }
+}
+
+#[test]
+fn of_thresholds_that_are_passed_at_once_channels_hear_of_the_highest() {
+    let rig = Rig::new();
+    let ledger = rig.open();
+    let id = create(&ledger, r#""limit_usd":"1.00","window":"month","warn_at":[50,80,100]"#);
+    spend(&rig, &ledger, "e1", 90);
+    assert_eq!(ledger.alert_on_budgets().unwrap().len(), 2);
+    assert_eq!(told(&ledger), ["50 firing", "80 firing firing:pending"]);
+    deliver_all(&ledger);
+    spend(&rig, &ledger, "e2", 90);
+    ledger.alert_on_budgets().unwrap();
+    assert_eq!(told(&ledger)[2], "100 firing firing:pending");
+    deliver_all(&ledger);
+    limit(&ledger, &id, "100.00");
+    let resolved = ["50 resolved", "80 resolved firing:delivered resolved:pending"];
+    assert_eq!(told(&ledger)[..2], resolved);
+}
+
+#[test]
+fn a_threshold_that_is_no_more_ends_what_it_told() {
+    let rig = Rig::new();
+    let ledger = rig.open();
+    let id = create(&ledger, r#""limit_usd":"1.00","window":"total","warn_at":[50,80]"#);
+    spend(&rig, &ledger, "e1", 60);
+    ledger.alert_on_budgets().unwrap();
+    let change = |form: &mut BudgetForm| form.warn_at = Some(vec![80]);
+    let act = tollbook_ledger::Act::new("budget.change");
+    ledger.change_budget(&By::local(), act, &id, None, &utc(), change).unwrap();
+    ledger.alert_on_budgets().unwrap();
+    assert_eq!(told(&ledger), ["50 resolved firing:pending"]);
 }
 
 #[test]

@@ -41,12 +41,14 @@ pub struct Column {
     is_whole: bool,
     /// 0 stays for ever; the highest goes first.
     expendable: u8,
+    /// Left out whatever the width.
+    is_absent: bool,
 }
 
 impl Column {
     /// A column of text.
     pub fn text(title: &str) -> Column {
-        Column { title: title.to_owned(), is_number: false, is_whole: false, expendable: 0 }
+        Column { title: title.to_owned(), is_number: false, is_whole: false, expendable: 0, is_absent: false }
     }
 
     /// A column of numbers.
@@ -63,6 +65,12 @@ impl Column {
     /// May go where it is narrow: the highest rank first.
     pub fn expendable(mut self, rank: u8) -> Column {
         self.expendable = rank;
+        self
+    }
+
+    /// Is there only if it says something.
+    pub fn only_if(mut self, says_something: bool) -> Column {
+        self.is_absent = !says_something;
         self
     }
 }
@@ -110,7 +118,8 @@ impl Table {
 
     /// The columns that fit, and whether counts have to be short.
     fn fit(&self, width: usize) -> (Vec<usize>, bool) {
-        let mut kept: Vec<usize> = (0..self.columns.len()).collect();
+        let mut kept: Vec<usize> =
+            (0..self.columns.len()).filter(|at| !self.columns[*at].is_absent).collect();
         for is_short in [false, true] {
             if self.needed(&kept, is_short) <= width {
                 return (kept, is_short);

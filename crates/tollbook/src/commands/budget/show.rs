@@ -16,13 +16,7 @@ pub fn one(budget: &Value, out: &mut Out) -> Result<(), Failure> {
     for line in fold(&visible(text("words")), out.width()) {
         out.line(&line)?;
     }
-    let now = format!(
-        "Now: {} spent, {} held, {} left of {}",
-        of(budget, "spent"),
-        of(budget, "held"),
-        of(budget, "left"),
-        text("limit")
-    );
+    let now = format!("Now{}: {}", whose(budget), amounts(budget));
     let until = budget["resets_at"].as_str().map_or(String::new(), |at| format!(", until {at}"));
     for line in fold(&format!("{now}{until}."), out.width()) {
         out.line(&line)?;
@@ -40,11 +34,15 @@ pub fn list(budgets: &[Value], out: &mut Out) -> Result<(), Failure> {
     if out.json {
         return out.json(&json!({"data": budgets, "has_more": false, "next_cursor": null}));
     }
+    let has_unsettled = budgets.iter().any(|budget| unsettled(budget).is_some());
+    let has_each = budgets.iter().any(|budget| budget["each"].is_string());
     let mut table = Table::new(vec![
         Column::text("Name"),
+        Column::text("Most used by").only_if(has_each),
         Column::text("At limit").expendable(3),
         Column::number("Spent"),
         Column::number("Held").expendable(2),
+        Column::number("Unsettled").only_if(has_unsettled),
         Column::number("Left"),
         Column::number("Limit"),
         Column::text("Resets").whole().expendable(1),
@@ -56,9 +54,11 @@ pub fn list(budgets: &[Value], out: &mut Out) -> Result<(), Failure> {
         let effect = budget["at_limit"].as_str().unwrap_or("block").to_owned();
         table.row(vec![
             Cell::Text(text("name")),
+            Cell::text(budget["value"].as_str()),
             Cell::Text(effect),
             Cell::Text(of(budget, "spent")),
             Cell::Text(of(budget, "held")),
+            Cell::Text(of(budget, "unsettled")),
             Cell::Text(of(budget, "left")),
             Cell::Text(text("limit")),
             Cell::text(budget["resets_at"].as_str()),
@@ -82,13 +82,7 @@ pub fn limits(limits: &Value, out: &mut Out) -> Result<(), Failure> {
     for limit in budgets {
         let text = |name: &str| limit[name].as_str().unwrap_or_default();
         let resets = limit["resets_at"].as_str().map_or(String::new(), |at| format!("; resets {at}"));
-        let stands = format!(
-            "{} spent, {} held, {} left of {}{resets}",
-            of(limit, "spent"),
-            of(limit, "held"),
-            of(limit, "left"),
-            text("limit"),
-        );
+        let stands = format!("{}{resets}", amounts(limit));
         limit_lines(limit, text("budget"), &stands, out)?;
     }
     for limit in rates {
@@ -111,11 +105,7 @@ pub fn limits(limits: &Value, out: &mut Out) -> Result<(), Failure> {
 /// A limit: what it is called and where it is defined, what it will do, where it stands.
 fn limit_lines(limit: &Value, id: &str, stands: &str, out: &mut Out) -> Result<(), Failure> {
     let text = |name: &str| limit[name].as_str().unwrap_or_default();
-    let whose = match (limit["each"].as_str(), limit["value"].as_str()) {
-        (None, _) => String::new(),
-        (Some(each), Some(value)) => format!(" for {each} {}", visible(value)),
-        (Some(each), None) => format!(" for calls without {each}"),
-    };
+    let whose = whose(limit);
     let source = if text("source") == "config" { "the configuration" } else { id };
     out.line(&format!("{}{whose} ({source})", visible(text("name"))))?;
     let width = out.width().saturating_sub(2);
@@ -141,6 +131,33 @@ pub fn any_exceeded(all: &[Value]) -> bool {
         let accounts = one["accounts"].as_array().is_some_and(|accounts| accounts.iter().any(is_spent));
         accounts || is_spent(one)
     })
+}
+
+/// Whose account it is that is told, where each value has one.
+fn whose(stands: &Value) -> String {
+    match (stands["each"].as_str(), stands.get("value")) {
+        (None, _) | (_, None) => String::new(),
+        (Some(each), Some(Value::String(value))) => format!(" for {each} {}", visible(value)),
+        (Some(each), Some(_)) => format!(" for calls without {each}"),
+    }
+}
+
+/// What is used of a limit, and left: what is named comes to the limit, but for `unsettled` where that
+/// does not count.
+fn amounts(stands: &Value) -> String {
+    let unsettled = unsettled(stands).map_or(String::new(), |most| format!(" up to {most} unsettled,"));
+    format!(
+        "{} spent, {} held,{unsettled} {} left of {}",
+        of(stands, "spent"),
+        of(stands, "held"),
+        of(stands, "left"),
+        stands["limit"].as_str().unwrap_or_default()
+    )
+}
+
+/// What calls of unknown outcome may have cost, if there are any.
+fn unsettled(stands: &Value) -> Option<String> {
+    Some(of(stands, "unsettled")).filter(|most| !most.is_empty() && most != "0")
 }
 
 /// An amount in dollars or a count, as text.
