@@ -127,6 +127,11 @@ impl Budget {
         raised.fold(self.limit.amount(), |sum, raise| sum.saturating_add(raise.by))
     }
 
+    /// Whether it holds the most dollars that a call can cost.
+    pub(crate) fn is_strict_on_money(&self) -> bool {
+        self.mode == Mode::Strict && matches!(self.limit, Limit::Usd(_))
+    }
+
     /// The first instant after `now` at which its window moves on or a raise ends.
     pub(crate) fn changes_after(&self, now: Timestamp) -> Timestamp {
         let ends = self.raises.iter().map(|raise| raise.until).filter(|until| *until > now);

@@ -73,6 +73,9 @@ impl Engine {
                 account.advance(&slot.budget, now);
                 let key = slot.budget.window.key(hold.at, &slot.budget.zone.1);
                 account.add_to(key, Sums { held: amount, ..Sums::default() });
+                if slot.budget.is_strict_on_money() {
+                    hold.strict_picos = Some(amount);
+                }
                 hold.parts.push(Share { budget: slot.id.clone(), instance, amount, key });
             }
         }
@@ -156,7 +159,7 @@ impl Engine {
                 let most = admitted.held.map_or(claim.amount, |known| known.picos().max(claim.amount));
                 admitted.left = Some(Money::from_picos(least));
                 admitted.held = Some(Money::from_picos(most));
-                if budget.mode == Mode::Strict {
+                if budget.is_strict_on_money() {
                     hold.strict_picos = Some(claim.amount);
                 }
             }
@@ -200,6 +203,11 @@ impl Engine {
     /// Whether there is a hold with this id.
     pub fn is_held(&self, id: &str) -> bool {
         self.holds.contains_key(id)
+    }
+
+    /// What the strict budgets hold for a call, in dollars, if they do.
+    pub fn strict_hold(&self, id: &str) -> Option<Money> {
+        self.holds.get(id)?.strict_picos.map(Money::from_picos)
     }
 
     /// What a budget asks of a call, if it fits.

@@ -251,7 +251,7 @@ impl Ledger {
         loop {
             let mut piece = Drafts::for_records(events.size_hint().1.unwrap_or(0).min(length));
             for event in events.by_ref().take(length) {
-                let (entry, cards) = rated(&book, event, recorded_at);
+                let (entry, cards) = self.rated(&book, event, recorded_at);
                 piece.event(entry, cards)?;
             }
             if piece.count() == 0 {
@@ -267,6 +267,17 @@ impl Ledger {
         Ok(outcomes)
     }
 
+    /// Rates an event, and flags a bill above what a strict budget held for it; the instants of the books
+    /// are whole microseconds.
+    fn rated(&self, book: &Book, mut event: Event, recorded_at: Timestamp) -> (Arc<Entry>, Vec<Card>) {
+        event.occurred_at = floor_to_micros(event.occurred_at);
+        let Rated { rating, cards } = crate::rating::rate_event(book, &event);
+        if let Some(held) = self.exceeded_hold(&event, rating.cost) {
+            event.flags.push(format!("hold_exceeded: {held} USD were held"));
+        }
+        (Arc::new(Entry { event, rating, recorded_at: floor_to_micros(recorded_at) }), cards)
+    }
+
     /// Records one event without waiting for the store: on return it survives the end of the process.
     ///
     /// [`LedgerError::JournalFull`] means that there is no room: the call may pass and be counted by
@@ -278,7 +289,7 @@ impl Ledger {
     /// As [`Ledger::record`], and gives back the entry with its rating.
     pub fn record_rated(&self, event: Event) -> Result<(Seq, Arc<Entry>), LedgerError> {
         let now = self.shared.clock.now();
-        let (entry, cards) = rated(&self.book(), event, now);
+        let (entry, cards) = self.rated(&self.book(), event, now);
         let mut drafts = Drafts::for_records(1);
         drafts.event(entry.clone(), cards)?;
         Ok((self.append(drafts, now)?, entry))
@@ -452,13 +463,6 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// Rates an event; the instants of the books are whole microseconds.
-fn rated(book: &Book, mut event: Event, recorded_at: Timestamp) -> (Arc<Entry>, Vec<Card>) {
-    event.occurred_at = floor_to_micros(event.occurred_at);
-    let Rated { rating, cards } = crate::rating::rate_event(book, &event);
-    (Arc::new(Entry { event, rating, recorded_at: floor_to_micros(recorded_at) }), cards)
 }
 
 /// Refuses what cannot be put right here, and notes what people should know.

@@ -1,6 +1,6 @@
 //! What a batch that is in the store means for the budgets.
 
-use super::Budgets;
+use super::{Budgets, hold_of};
 use tollbook_budget::{Booking, Item, Subject};
 use tollbook_store::fold::Summed;
 use tollbook_store::{Batch, Op, State, Store, StoreError, StoredCall, fold};
@@ -18,7 +18,7 @@ impl Budgets {
                 Op::Entry { entry, .. } if entry.event.is_demo() => {}
                 Op::Entry { seq, entry, .. } => {
                     let event = &entry.event;
-                    let hold = Some(event.hold_id.as_deref().unwrap_or(&event.id));
+                    let hold = Some(hold_of(event));
                     let (state, who) = (Summed::from(&**entry), &event.attribution);
                     self.book(Told { seq: *seq, event, state, who, sign: 1, hold }, now);
                 }

@@ -28,7 +28,7 @@ use tollbook_budget::{
 };
 use tollbook_pricing::{Query, Tokens, ceiling};
 use tollbook_store::Zone;
-use tollbook_types::{Attribution, Conditions, Digest, Dimension, Money, Timestamp};
+use tollbook_types::{Attribution, Conditions, Digest, Dimension, Event, Money, Timestamp};
 
 /// Where the documents are.
 const DOCUMENTS: &str = "budget/";
@@ -86,6 +86,11 @@ pub enum BudgetError {
     /// Recording failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+/// The hold that an event settles, if there is one.
+fn hold_of(event: &Event) -> &str {
+    event.hold_id.as_deref().unwrap_or(&event.id)
 }
 
 /// A call that asks to be let go, in the words of who asks.
@@ -396,6 +401,13 @@ impl Ledger {
             is_downgraded: asked.instead_of.is_some(),
             fingerprint: compares.then(|| Digest::of(asked.text)),
         }
+    }
+
+    /// What a strict budget holds for the call of an event, where it cost more.
+    pub(crate) fn exceeded_hold(&self, event: &Event, cost: Option<Money>) -> Option<Money> {
+        let cost = cost.filter(|_| self.shared().budgets.any() && !event.is_demo())?;
+        let held = self.shared().budgets.engine().strict_hold(hold_of(event))?;
+        (cost > held).then_some(held)
     }
 
     /// Gives back what is held for a call that will never have an entry.

@@ -80,6 +80,24 @@ fn a_hold_becomes_what_the_entry_says() {
 }
 
 #[test]
+fn a_bill_above_its_hold_counts_in_full_and_is_flagged() {
+    for (mode, output, flagged) in
+        [("strict", 400_001, true), ("strict", 400_000, false), ("expected", 900_000, false)]
+    {
+        let rig = Rig::new();
+        let ledger = rig.open();
+        let budget = create(&ledger, &format!(r#""limit_usd":"1.00","window":"total","mode":"{mode}""#));
+        ask(&rig, &ledger, "c1", 400_000).unwrap();
+        ledger.record(gateway_event(&rig, "c1", output)).unwrap();
+        ledger.flush().unwrap();
+        let call = ledger.store().calls_by_id("c1").unwrap().remove(0);
+        let expected: &[&str] = if flagged { &["hold_exceeded: 0.8 USD were held"] } else { &[] };
+        assert_eq!(call.entry.event.flags, expected, "{mode} {output}");
+        assert_eq!(stands(&ledger, &budget.id), format!("{}/0/0", call.entry.rating.cost.unwrap()));
+    }
+}
+
+#[test]
 fn everything_that_is_told_counts_once() {
     let rig = Rig::new();
     let ledger = rig.open();
