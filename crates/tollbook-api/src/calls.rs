@@ -168,7 +168,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    fn of(id: String, uri: &Uri, scope: Scope) -> Result<Wanted, Problem> {
+    pub fn of(id: String, uri: &Uri, scope: Scope) -> Result<Wanted, Problem> {
         let mut params = Params::of(uri)?;
         let (project, source) = (params.take("project")?, params.take("source")?);
         if !params.is_empty() {

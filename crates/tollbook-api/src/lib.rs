@@ -45,6 +45,7 @@ mod rerate;
 mod routes;
 mod seeds;
 mod session;
+mod settle;
 mod shared;
 mod stats;
 mod stream;

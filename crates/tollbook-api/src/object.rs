@@ -56,6 +56,11 @@ impl Object {
         }
     }
 
+    /// Takes out whatever a member is; absent and null are the same.
+    pub fn value(&mut self, name: &str) -> Option<Value> {
+        self.members.remove(name).filter(|value| !value.is_null())
+    }
+
     /// Takes out a whole number that is not below 0.
     pub fn whole(&mut self, name: &str) -> Option<u64> {
         match self.members.remove(name)? {

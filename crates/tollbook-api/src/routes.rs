@@ -9,7 +9,7 @@ use crate::shared::Shared;
 use crate::{
     admit, alerts, audit, budgets, calls, channels, dashboard, demo, events, export, keys, limits, live,
     members, metrics, openapi, otlp, own_prices, prices, privacy, probes, rate_limits, rerate, seeds,
-    session, stats, usage,
+    session, settle, stats, usage,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -61,6 +61,7 @@ fn all() -> Vec<Route> {
         prices::routes,
         own_prices::routes,
         rerate::routes,
+        settle::routes,
         privacy::routes,
         demo::routes,
         members::routes,

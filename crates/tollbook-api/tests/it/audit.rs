@@ -1,7 +1,7 @@
 //! The audit log: every act on keys and members, by whom, and never a secret.
 
 use crate::matrix::Row;
-use crate::rig::Rig;
+use crate::rig::{Rig, event};
 use http::Method;
 use serde_json::{Value, json};
 use tollbook_api::Api;
@@ -139,6 +139,7 @@ const ACTS: &[(&str, &str, &str, &str)] = &[
     ("POST", "/api/v1/prices", r#"{"provider":"acme","model":"m","input":"1"}"#, "price.set"),
     ("DELETE", "/api/v1/prices/own/{id}", "", "price.remove"),
     ("POST", "/api/v1/rerate", r#"{"apply":true}"#, "calls.rerate"),
+    ("POST", "/api/v1/calls/{id}/settle", r#"{"none":true,"reason":"never sent"}"#, "call.settle"),
     ("POST", "/api/v1/erasures", r#"{"user":"canary","reason":"asked"}"#, "person.erase"),
     (
         "POST",
@@ -173,10 +174,15 @@ fn every_route_that_changes_something_for_others_is_recorded() {
     let rig = Rig::new();
     let admin = &rig.keys.admin;
     let (mut made, alert) = (String::new(), alert(&rig));
+    assert_eq!(rig.ingest(event("c1", "")).status, 200);
     for (method, path, body, act) in ACTS {
         rig.clock.advance_ms(10);
         let method: Method = method.parse().unwrap();
-        let target = if path.starts_with("/api/v1/alerts") { &alert } else { &made }.clone();
+        let target = match path {
+            path if path.starts_with("/api/v1/alerts") => alert.clone(),
+            path if path.starts_with("/api/v1/calls") => "c1".to_owned(),
+            _ => made.clone(),
+        };
         let full = path.replace("{id}", &target).replace("{name}", "ops");
         let answer = rig.call(method.clone(), &full, admin, (*body).to_owned());
         assert!(answer.status.is_success(), "{method} {path}: {}", answer.text());

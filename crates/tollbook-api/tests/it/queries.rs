@@ -16,6 +16,7 @@ pub const ROWS: &[Row] = &[
     ("GET", "/api/v1/calls", [401, 200, 200, 403, 403, 200]),
     ("GET", "/api/v1/calls/{id}", [401, 200, 404, 403, 403, 200]),
     ("GET", "/api/v1/calls/{id}/explain", [401, 200, 404, 403, 403, 200]),
+    ("POST", "/api/v1/calls/{id}/settle", [401, 422, 403, 403, 403, 403]),
     ("GET", "/api/v1/usage", [401, 200, 200, 403, 403, 200]),
     ("GET", "/api/v1/stats", [401, 200, 200, 403, 403, 200]),
 ];
@@ -34,6 +35,50 @@ fn filled() -> Rig {
         assert_eq!(rig.ingest(text.replace(":1000,", &format!(":{}000,", n + 1))).status, 200);
     }
     rig
+}
+
+#[test]
+fn a_call_is_settled_once_it_is_known_what_became_of_it() {
+    let check = |body: &str, verdict: &str, cost: &str| {
+        let rig = filled();
+        let answer = rig.call(Method::POST, "/api/v1/calls/c1/settle", &rig.keys.admin, body.to_owned());
+        assert_eq!(answer.verdict(), verdict, "{body}: {}", answer.text());
+        let call = rig.get("/api/v1/calls/c1", &rig.keys.admin).json();
+        assert_eq!(call["cost_usd"], cost, "{body}");
+        if verdict == "200 " {
+            assert_eq!(answer.json(), call);
+            assert_eq!(call["adjustments"][0]["reason"], "settled: billed so", "{call}");
+        }
+    };
+    let unsettled = rig_cost("c1");
+    check(r#"{"cost_usd":"0.42","reason":"billed so"}"#, "200 ", "0.42");
+    check(r#"{"none":true,"reason":"billed so"}"#, "200 ", "0");
+    check(r#"{"usage":{"input_tokens":1000000,"output_tokens":0},"reason":"billed so"}"#, "200 ", "1");
+    for (body, verdict) in [
+        (r#"{"cost_usd":"0.42"}"#, "422 field_missing"),
+        (r#"{"reason":"x"}"#, "422 field_invalid"),
+        (r#"{"none":false,"reason":"x"}"#, "422 field_invalid"),
+        (r#"{"none":true,"cost_usd":"1","reason":"x"}"#, "422 field_invalid"),
+        (r#"{"cost_usd":"-1","reason":"x"}"#, "422 field_invalid"),
+        (r#"{"cost_usd":0.42,"reason":"x"}"#, "422 field_invalid"),
+        (r#"{"usage":{"input_tokens":-1},"reason":"x"}"#, "422 field_invalid"),
+        (r#"{"usage":{"input_tokens":1,"input_tokens":2},"reason":"x"}"#, "400 json_duplicate_key"),
+        (r#"{"none":true,"reason":"x","why":"y"}"#, "422 unknown_member"),
+        ("[]", "400 json_invalid"),
+    ] {
+        check(body, verdict, &unsettled);
+    }
+    let rig = filled();
+    let gone =
+        rig.call(Method::POST, "/api/v1/calls/none/settle", &rig.keys.admin, r#"{"none":true,"reason":"x"}"#);
+    assert_eq!(gone.verdict(), "404 not_found");
+}
+
+/// What a call costs before anybody settles it.
+fn rig_cost(id: &str) -> String {
+    let rig = filled();
+    let call = rig.get(&format!("/api/v1/calls/{id}"), &rig.keys.admin).json();
+    call["cost_usd"].as_str().unwrap().to_owned()
 }
 
 #[test]

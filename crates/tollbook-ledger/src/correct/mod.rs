@@ -18,6 +18,8 @@ use tollbook_types::{Event, Evidence, FreeReason, Meters, Money, ProviderCost, S
 
 /// Calls read at once while going over the ledger.
 const PAGE: usize = 1_000;
+/// How often a call is settled anew because it has changed meanwhile.
+const SETTLE_TRIES_MAX: usize = 8;
 
 /// How an unknown call is settled by hand.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +47,21 @@ impl Ledger {
     /// Settles one call by hand. Returns its new state.
     pub fn settle(&self, seq: Seq, settlement: &Settlement, reason: &str) -> Result<State, LedgerError> {
         self.flush()?;
+        for _ in 0..SETTLE_TRIES_MAX {
+            if let Some(state) = self.try_to_settle(seq, settlement, reason)? {
+                return Ok(state);
+            }
+        }
+        Err(LedgerError::Invalid("the call changed at the same time; try again".to_owned()))
+    }
+
+    /// `None` when the call was changed by somebody else meanwhile.
+    fn try_to_settle(
+        &self,
+        seq: Seq,
+        settlement: &Settlement,
+        reason: &str,
+    ) -> Result<Option<State>, LedgerError> {
         let Some(call) = self.store().call(seq)? else {
             return Err(LedgerError::Invalid(format!("there is no entry {seq}")));
         };
@@ -80,13 +97,9 @@ impl Ledger {
         let at = self.shared().clock.now();
         let adjustment = adjustment_to(seq, state, format!("settled: {reason}"), None, at);
         match self.adjust(vec![(adjustment, cards)])?.first() {
-            Some(Outcome::Applied { .. }) => {}
-            _ => return Err(LedgerError::Invalid("the call changed at the same time; try again".to_owned())),
+            Some(Outcome::Applied { .. }) => Ok(self.store().call(seq)?.map(|call| call.corrected())),
+            _ => Ok(None),
         }
-        self.store()
-            .call(seq)?
-            .map(|call| call.corrected())
-            .ok_or_else(|| LedgerError::Invalid(format!("there is no entry {seq}")))
     }
 }
 

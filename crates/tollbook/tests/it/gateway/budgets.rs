@@ -2,10 +2,12 @@
 
 use super::running::{Running, Setup, call_id, chat};
 use serde_json::{Value, json};
+use std::str::FromStr;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 use tollbook_testkit::upstream::{Gate, Tokens, canned};
 use tollbook_testkit::{Answer, Call};
+use tollbook_types::Money;
 
 const CALLERS: usize = 200;
 
@@ -254,9 +256,22 @@ fn after_a_kill_nothing_is_held_and_what_is_unknown_blocks_no_expected_budget() 
         assert_ne!(stands["unsettled_usd"], "0", "{stands}");
     }
     assert_eq!(running.call(chat(false)).status, 200);
+    // What became of one is found out: it is settled beside the server, and counts as spent.
+    let before: Vec<Value> = [&expected, &strict].map(|path| quiet(&running, path)).into();
+    let page = running.place.json(&["calls", "--all", "-f", "evidence=unknown"]);
+    let lost = page["data"][0]["id"].as_str().unwrap().to_owned();
+    let settled = running.place.json(&["settle", &lost, "--cost-usd", "0.25", "--reason", "as billed"]);
+    assert_eq!(settled["cost_usd"], "0.25", "{settled}");
+    for (path, before) in [&expected, &strict].into_iter().zip(before) {
+        let now = quiet(&running, path);
+        let picos = |stands: &Value, member: &str| Money::from_str(stands[member].as_str().unwrap()).unwrap();
+        let more = picos(&now, "spent_usd").picos() - picos(&before, "spent_usd").picos();
+        assert_eq!(more, 250_000_000_000, "{now}");
+        assert!(picos(&now, "unsettled_usd") < picos(&before, "unsettled_usd"), "{now}");
+    }
     running.end();
     let unknown = running.books().values().filter(|call| call["evidence"] == "unknown").count();
-    assert_eq!(unknown, 8);
+    assert_eq!(unknown, 7);
 }
 
 /// Where the only budget is.
