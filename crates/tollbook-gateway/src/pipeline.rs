@@ -8,7 +8,7 @@ use crate::heads::{self, Head};
 use crate::inbound::Inbound;
 use crate::path;
 use crate::prepare::{Going, Prepared};
-use crate::refusal::{self, Reason, Refusal};
+use crate::refusal::{self, ErrorShape, Reason, Refusal};
 use crate::respond::CALL_ID;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
@@ -42,7 +42,7 @@ pub(crate) async fn serve(
         });
     let mut response = answered.await.unwrap_or_else(|| {
         plane.core.counters.panics.add(1);
-        refuse(&plane, "openai", Refusal::new(Reason::Internal, "a fault of the gateway's own"), "")
+        refuse(&plane, ErrorShape::OpenAi, Refusal::new(Reason::Internal, "a fault of the gateway's own"), "")
     });
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         watched.upgraded();
@@ -65,9 +65,11 @@ async fn answer(
     let (name, rest) = path::split(here);
     let place = plane.core.by_name.get(name).copied();
     let found = place.and_then(|place| Some((place, plane.core.routes.get(place)?)));
-    let dialect = found.map_or("openai", |(_, route)| route.upstream.dialect.as_str());
+    let shape = found.map_or(ErrorShape::OpenAi, |(_, route)| {
+        ErrorShape::of(route.upstream.reads_as(), &route.upstream.dialect, rest)
+    });
     if let Some(refusal) = malformed(&parts, framing, here) {
-        return refuse(plane, dialect, refusal, "");
+        return refuse(plane, shape, refusal, "");
     }
     let Some((place, route)) = found else {
         return plane.core.control.call(Request::from_parts(parts, body), peer).await.map(Answer::control);
@@ -76,10 +78,10 @@ async fn answer(
     let started = Instant::now();
     let at = plane.core.clock.now();
     let id = plane.ids.make(at);
-    let way = Way { plane, route, place, at, started, id };
+    let way = Way { plane, route, place, at, started, id, errors: shape };
     match way.go(parts, body, rest).await {
         Ok(response) => response,
-        Err(refusal) => refuse(plane, dialect, refusal, &id.to_string()),
+        Err(refusal) => refuse(plane, shape, refusal, &id.to_string()),
     }
 }
 
@@ -99,9 +101,9 @@ fn malformed(parts: &Parts, framing: Framing, here: &str) -> Option<Refusal> {
     path::is_devious(here).then(|| Refusal::new(Reason::NotFound, "there is nothing at this path"))
 }
 
-fn refuse(plane: &Plane, dialect: &str, refusal: Refusal, call_id: &str) -> Response<Answer> {
+fn refuse(plane: &Plane, shape: ErrorShape, refusal: Refusal, call_id: &str) -> Response<Answer> {
     plane.core.counters.refused(refusal.reason);
-    let mut response = refusal::answer(dialect, &refusal, call_id).map(Answer::whole);
+    let mut response = refusal::answer(shape, &refusal, call_id).map(Answer::whole);
     if let Ok(id) = HeaderValue::from_str(call_id)
         && !id.is_empty()
     {
@@ -114,6 +116,8 @@ fn refuse(plane: &Plane, dialect: &str, refusal: Refusal, call_id: &str) -> Resp
 pub(crate) struct Way<'a> {
     pub plane: &'a Arc<Plane>,
     pub route: &'a Route,
+    /// How errors look at this path.
+    pub errors: ErrorShape,
     /// The place of the route.
     pub place: usize,
     /// Its admission.

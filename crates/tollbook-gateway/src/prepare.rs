@@ -22,7 +22,7 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use std::ops::Range;
 use std::sync::Arc;
-use tollbook_types::{Attribution, Key, PROVIDERS};
+use tollbook_types::{Attribution, Key};
 use tollbook_usage::{Api, Request as Facts};
 
 /// A request that is ready.
@@ -72,9 +72,7 @@ impl Way<'_> {
         rest: &str,
     ) -> Result<Prepared, Refusal> {
         let upstream = &self.route.upstream;
-        // A provider of one's own is read as what it speaks.
-        let is_known = PROVIDERS.contains(&upstream.provider.as_str());
-        let reads_as = if is_known { &upstream.provider } else { &upstream.dialect };
+        let reads_as = upstream.reads_as();
         let starts_at = |path: &str| Api::of(reads_as, path).starts_work(parts.method.as_str(), path);
         // A provider may be more lenient with its paths than whoever reads them here.
         let is_plain = starts_at(rest);

@@ -221,48 +221,73 @@ impl Refusal {
     }
 }
 
-/// The families of error shapes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shape {
+/// The families of error shapes, as the providers' own references and SDKs have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorShape {
+    /// `{"error":{"message","type","param","code"}}`
     OpenAi,
+    /// `{"type":"error","error":{"type","message"}}`
     Anthropic,
+    /// `{"error":{"code","message","status","details"}}`
     Google,
+    /// `{"object":"error","message","type","param","code"}`
+    Mistral,
+    /// `{"id","message"}`
+    Cohere,
+    /// `{"error":"…"}`
+    Ollama,
+    /// `{"message"}`, and what it is in the header `x-amzn-errortype`
+    Bedrock,
 }
 
-impl Shape {
-    fn of(dialect: &str) -> Shape {
-        match dialect {
-            "anthropic" => Shape::Anthropic,
-            "google" | "vertex" | "gemini" => Shape::Google,
-            _ => Shape::OpenAi,
+impl ErrorShape {
+    /// The shape that callers of a path expect: of the provider where it has its own API there, else of
+    /// the dialect that it speaks.
+    pub fn of(provider: &str, dialect: &str, path: &str) -> ErrorShape {
+        match provider {
+            "mistral" => ErrorShape::Mistral,
+            "cohere" if !path.starts_with("/compatibility/") => ErrorShape::Cohere,
+            "ollama" if path.starts_with("/api/") => ErrorShape::Ollama,
+            "bedrock" if !path.starts_with("/openai/") => ErrorShape::Bedrock,
+            _ => match dialect {
+                "anthropic" => ErrorShape::Anthropic,
+                "google" | "vertex" | "gemini" => ErrorShape::Google,
+                _ => ErrorShape::OpenAi,
+            },
         }
     }
 
     /// The header in which the provider's SDK looks for the request's id.
     fn id_header(self) -> HeaderName {
-        match self {
-            Shape::Anthropic => HeaderName::from_static("request-id"),
-            Shape::OpenAi | Shape::Google => HeaderName::from_static("x-request-id"),
-        }
+        HeaderName::from_static(match self {
+            ErrorShape::Anthropic => "request-id",
+            ErrorShape::Bedrock => "x-amzn-requestid",
+            _ => "x-request-id",
+        })
     }
 }
 
-/// The whole answer of a refusal, in the shape of a dialect (a provider's id).
-pub fn answer(dialect: &str, refusal: &Refusal, call_id: &str) -> Response<Bytes> {
-    let shape = Shape::of(dialect);
+/// The whole answer of a refusal.
+pub fn answer(shape: ErrorShape, refusal: &Refusal, call_id: &str) -> Response<Bytes> {
+    let (kind, code) = refusal.reason.openai(refusal.status);
+    let is_of_tokens = refusal.quota.is_some_and(|quota| quota.unit == Some("tokens"));
+    let kind = if is_of_tokens { "tokens" } else { kind };
     let body = match shape {
-        Shape::OpenAi => {
-            let (kind, code) = refusal.reason.openai(refusal.status);
-            let is_of_tokens = refusal.quota.is_some_and(|quota| quota.unit == Some("tokens"));
-            let kind = if is_of_tokens { "tokens" } else { kind };
+        ErrorShape::OpenAi => {
             json!({"error": {"message": refusal.message, "type": kind, "param": null, "code": code}})
         }
-        Shape::Anthropic => json!({
+        ErrorShape::Mistral => {
+            json!({"object": "error", "message": refusal.message, "type": kind, "param": null, "code": code})
+        }
+        ErrorShape::Cohere => json!({"id": call_id, "message": refusal.message}),
+        ErrorShape::Ollama => json!({"error": refusal.message}),
+        ErrorShape::Bedrock => json!({"message": refusal.message}),
+        ErrorShape::Anthropic => json!({
             "type": "error",
             "error": {"type": anthropic_type(refusal.status), "message": refusal.message},
             "request_id": call_id,
         }),
-        Shape::Google => json!({"error": {
+        ErrorShape::Google => json!({"error": {
             "code": refusal.status.as_u16(),
             "message": refusal.message,
             "status": google_status(refusal.status),
@@ -275,6 +300,10 @@ pub fn answer(dialect: &str, refusal: &Refusal, call_id: &str) -> Response<Bytes
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Ok(id) = HeaderValue::from_str(call_id) {
         headers.insert(shape.id_header(), id);
+    }
+    if shape == ErrorShape::Bedrock {
+        let name = HeaderValue::from_static(bedrock_type(refusal.status));
+        headers.insert(HeaderName::from_static("x-amzn-errortype"), name);
     }
     if !refusal.reason.may_retry() {
         headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
@@ -300,21 +329,22 @@ pub fn answer(dialect: &str, refusal: &Refusal, call_id: &str) -> Response<Bytes
     response
 }
 
-/// An event that ends a running stream with an error, in the shape of a dialect.
-pub fn stream_error(dialect: &str, message: &str) -> Bytes {
+/// An event that ends a running stream with an error, in its shape.
+pub fn stream_error(shape: ErrorShape, message: &str) -> Bytes {
     let event = |data: Value| format!("data: {data}\n\n");
-    let text = match Shape::of(dialect) {
-        Shape::OpenAi => {
-            let (kind, code) = Reason::UpstreamUnavailable.openai(StatusCode::BAD_GATEWAY);
-            event(json!({"error": {"message": message, "type": kind, "param": null, "code": code}}))
-        }
-        Shape::Anthropic => {
+    let text = match shape {
+        ErrorShape::Anthropic => {
             let error = json!({"type": "error", "error": {"type": "api_error", "message": message}});
             format!("event: error\n{}", event(error))
         }
-        Shape::Google => event(json!({"error": {
+        ErrorShape::Google => event(json!({"error": {
             "code": 503, "message": message, "status": "UNAVAILABLE", "details": [],
         }})),
+        // Of the others, those that stream such events at all have OpenAI's.
+        _ => {
+            let (kind, code) = Reason::UpstreamUnavailable.openai(StatusCode::BAD_GATEWAY);
+            event(json!({"error": {"message": message, "type": kind, "param": null, "code": code}}))
+        }
     };
     // The stream may have ended inside of an event: a blank line ends that one first.
     Bytes::from(format!("\n\n{text}"))
@@ -332,6 +362,20 @@ const fn anthropic_type(status: StatusCode) -> &'static str {
         529 => "overloaded_error",
         500..=599 => "api_error",
         _ => "invalid_request_error",
+    }
+}
+
+/// Exceptions of the Converse API.
+const fn bedrock_type(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 | 403 => "AccessDeniedException",
+        402 => "ServiceQuotaExceededException",
+        404 => "ResourceNotFoundException",
+        408 | 504 => "ModelTimeoutException",
+        429 => "ThrottlingException",
+        502 | 503 => "ServiceUnavailableException",
+        500..=599 => "InternalServerException",
+        _ => "ValidationException",
     }
 }
 
@@ -354,7 +398,7 @@ mod tests {
     use super::*;
 
     fn check(dialect: &str, refusal: &Refusal, body: Value, headers: &[(&str, Option<&str>)]) {
-        let answer = answer(dialect, refusal, "0199-call");
+        let answer = answer(ErrorShape::of(dialect, dialect, "/"), refusal, "0199-call");
         assert_eq!(answer.status(), refusal.status);
         let found: Value = serde_json::from_slice(answer.body()).unwrap();
         assert_eq!(found, body, "{dialect} {:?}", refusal.reason);
@@ -416,11 +460,39 @@ mod tests {
         ];
         for (reason, as_openai, as_anthropic, as_google) in cases {
             check("openai", &refusal(reason), as_openai.clone(), &[fatal, id, ("retry-after", None)]);
-            check("mistral", &refusal(reason), as_openai, &[fatal, id]);
+            check("groq", &refusal(reason), as_openai.clone(), &[fatal, id]);
+            let mut as_mistral = as_openai["error"].clone();
+            as_mistral["object"] = json!("error");
+            check("mistral", &refusal(reason), as_mistral, &[fatal, id]);
+            check("cohere", &refusal(reason), json!({"id": "0199-call", "message": "m"}), &[fatal, id]);
             check("google", &refusal(reason), as_google, &[fatal, id]);
             let headers = [fatal, ("request-id", Some("0199-call")), ("x-request-id", None)];
             check("anthropic", &refusal(reason), as_anthropic, &headers);
         }
+    }
+
+    #[test]
+    fn a_path_has_the_shape_of_the_api_that_is_there() {
+        for (provider, dialect, path, shape) in [
+            ("ollama", "openai", "/api/chat", ErrorShape::Ollama),
+            ("ollama", "openai", "/v1/chat/completions", ErrorShape::OpenAi),
+            ("cohere", "openai", "/v2/chat", ErrorShape::Cohere),
+            ("cohere", "openai", "/compatibility/v1/chat/completions", ErrorShape::OpenAi),
+            ("bedrock", "openai", "/model/m/converse", ErrorShape::Bedrock),
+            ("bedrock", "openai", "/openai/v1/chat/completions", ErrorShape::OpenAi),
+            ("anthropic", "anthropic", "/v1/messages", ErrorShape::Anthropic),
+            ("vertex", "google", "/v1/projects", ErrorShape::Google),
+            ("house", "anthropic", "/v1/messages", ErrorShape::Anthropic),
+        ] {
+            assert_eq!(ErrorShape::of(provider, dialect, path), shape, "{provider} {path}");
+        }
+        let spent = Refusal::new(Reason::BudgetExceeded, "m");
+        let of = |shape| answer(shape, &spent, "0199-call");
+        assert_eq!(of(ErrorShape::Ollama).into_body(), r#"{"error":"m"}"#);
+        let bedrock = of(ErrorShape::Bedrock);
+        assert_eq!(bedrock.headers()["x-amzn-errortype"], "ServiceQuotaExceededException");
+        assert_eq!(bedrock.headers()["x-amzn-requestid"], "0199-call");
+        assert_eq!(bedrock.into_body(), r#"{"message":"m"}"#);
     }
 
     #[test]
@@ -467,7 +539,7 @@ mod tests {
     fn a_stream_ends_with_an_error_that_is_read_alone() {
         let hostile = "a\n\ndata: {}\"";
         for dialect in ["openai", "anthropic", "google", "ollama"] {
-            let event = stream_error(dialect, hostile);
+            let event = stream_error(ErrorShape::of(dialect, dialect, "/"), hostile);
             let text = std::str::from_utf8(&event).unwrap();
             let data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
             let [data] = data[..] else { panic!("{dialect}: one event in {text}") };

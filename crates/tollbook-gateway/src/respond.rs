@@ -9,7 +9,7 @@ use crate::cost::{self, COST_STATUS, Comment};
 use crate::heads;
 use crate::pipeline::Way;
 use crate::prepare::Back;
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::{self, Reason, Refusal};
 use crate::stream::{Shape, Stream};
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -88,7 +88,7 @@ impl Way<'_> {
         }
         let comment = || Comment::new(self.id.to_string());
         Shape {
-            dialect: Some(self.route.upstream.dialect.clone()),
+            errors: Some(self.errors),
             hider: (back.hides_usage && !is_coded).then(Hider::new),
             comment: (back.includes_cost && !is_coded).then(comment),
         }
@@ -100,7 +100,7 @@ impl Way<'_> {
         let id = self.id.hyphenated().encode_lower(&mut text);
         let Ok(id) = HeaderValue::from_str(id) else { return };
         if !headers.contains_key(&REQUEST_ID) && !headers.contains_key(&PLAIN_REQUEST_ID) {
-            let is_plain = self.route.upstream.dialect == "anthropic";
+            let is_plain = self.errors == refusal::ErrorShape::Anthropic;
             headers.insert(if is_plain { PLAIN_REQUEST_ID } else { REQUEST_ID }, id.clone());
         }
         if self.plane.core.compat.litellm {

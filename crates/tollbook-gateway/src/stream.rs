@@ -12,8 +12,8 @@ use std::task::{Context, Poll};
 /// What is done to a stream of server-sent events on its way. All else passes as it is.
 #[derive(Debug, Default)]
 pub(crate) struct Shape {
-    /// The dialect in which an error is told; absent where the body is no such stream.
-    pub dialect: Option<String>,
+    /// The shape in which an error is told; absent where the body is no such stream.
+    pub errors: Option<refusal::ErrorShape>,
     /// Takes out what the usage question brought.
     pub hider: Option<Hider>,
     /// Tells the cost before the end.
@@ -96,7 +96,7 @@ impl Stream {
             }
             match std::task::ready!(self.answering.poll_next(cx)) {
                 Step::Data(data) if self.shape.is_plain() => {
-                    if self.shape.dialect.is_some() && says_done(&data, &mut self.at_line) {
+                    if self.shape.errors.is_some() && says_done(&data, &mut self.at_line) {
                         self.answering.end_call();
                     }
                     return Poll::Ready(Some(Ok(Frame::data(data))));
@@ -109,8 +109,7 @@ impl Stream {
                 }
                 Step::Failed { why, .. } => {
                     self.flush();
-                    let event =
-                        self.shape.dialect.as_ref().map(|dialect| refusal::stream_error(dialect, &why));
+                    let event = self.shape.errors.map(|shape| refusal::stream_error(shape, &why));
                     self.ready.extend(event);
                     self.state = State::Failed(why);
                 }

@@ -5,6 +5,7 @@
 
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use tollbook_types::PROVIDERS;
 
 /// First path segments that are the control plane's: no upstream may have these names.
 pub const RESERVED: &[&str] = &[
@@ -127,6 +128,12 @@ pub struct Upstream {
 }
 
 impl Upstream {
+    /// The provider whose API calls are read by: one of one's own is read as what it speaks.
+    pub fn reads_as(&self) -> &str {
+        let is_known = PROVIDERS.contains(&self.provider.as_str());
+        if is_known { &self.provider } else { &self.dialect }
+    }
+
     /// What has to be set before calls can be forwarded, in words that fit after "set".
     pub fn missing(&self) -> Option<String> {
         if self.base_url.is_empty() {
@@ -306,7 +313,6 @@ fn place(row: &Row, value: Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tollbook_types::PROVIDERS;
 
     type Variables = &'static [(&'static str, &'static str)];
 
