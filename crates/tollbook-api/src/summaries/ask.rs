@@ -58,7 +58,7 @@ fn used(by_user: &UsageReport) -> Used {
     Used {
         calls: total.calls,
         errors: total.errors,
-        unpriced_calls: total.unpriced_calls,
+        unpriced_calls: total.unpriced_calls + total.unknown_calls,
         tokens: total.meters.total_tokens(),
         cost: total.cost,
         users: by_user.rows.iter().filter(is_user).count() as u64,
@@ -76,6 +76,7 @@ fn top(dimension: &Dimension, report: UsageReport) -> Top {
         top.rows.push(TopRow {
             value: keys.into_iter().next().flatten(),
             calls: measures.calls,
+            unpriced_calls: measures.unpriced_calls + measures.unknown_calls,
             tokens: measures.meters.total_tokens(),
             cost: measures.cost,
         });

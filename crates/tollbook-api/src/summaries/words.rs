@@ -3,13 +3,15 @@
 
 use crate::wire::SummaryView;
 use serde_json::json;
-use tollbook_ledger::alerts::{Alert, Every, Summary, Top, TopRow};
+use tollbook_ledger::alerts::{Alert, Every, Summary, Top, TopRow, Used};
 use tollbook_notify::Message;
 use tollbook_store::Zone;
 use tollbook_types::Money;
 
 /// A name that is shown, in characters.
 const NAME_CHARS_MAX: usize = 80;
+/// What stands where an amount would be of which nothing is known.
+const UNPRICED: &str = "unpriced";
 const PICOS_PER_CENT: u128 = 10_000_000_000;
 
 /// It in one line.
@@ -21,9 +23,9 @@ pub fn title(summary: &Summary, zone: &Zone) -> String {
         Every::Week => format!("Week from {date}"),
         Every::Month => date.strftime("%Y-%m").to_string(),
     };
-    let cost = change(used.cost.picos(), before.cost.picos());
-    let change = cost.map_or_else(String::new, |change| format!(" ({change})"));
-    format!("{period}: {}{change}, {} calls", dollars(used.cost), grouped(used.calls))
+    let changed = change_of_cost(used, before);
+    let change = changed.map_or_else(String::new, |change| format!(" ({change})"));
+    format!("{period}: {}{change}, {}", cost(used), calls(used.calls, used.unpriced_calls))
 }
 
 /// What a channel is told of it.
@@ -54,19 +56,17 @@ fn text(summary: &Summary) -> String {
     let mut lines = vec![
         count("Requests", used.calls, before.calls),
         count("Tokens", used.tokens, before.tokens),
-        line(
-            "Cost",
-            dollars(used.cost),
-            dollars(before.cost),
-            change(used.cost.picos(), before.cost.picos()),
-        ),
+        line("Cost", cost(used), cost(before), change_of_cost(used, before)),
         count("Users", used.users, before.users),
     ];
     if used.errors > 0 || before.errors > 0 {
         lines.push(count("Failed", used.errors, before.errors));
     }
     if used.unpriced_calls > 0 {
-        lines.push(format!("Without a price, and in no sum: {} calls", grouped(used.unpriced_calls)));
+        lines.push(format!(
+            "Without a price or of unknown usage, and in no sum: {} calls",
+            grouped(used.unpriced_calls)
+        ));
     }
     for top in &summary.top {
         lines.push(String::new());
@@ -82,9 +82,10 @@ fn ranking(top: &Top, total: Money) -> Vec<String> {
         None => dollars(cost),
     };
     let row = |(place, row): (usize, &TopRow)| {
-        let TopRow { value, calls, cost, .. } = row;
+        let TopRow { value, cost, unpriced_calls, .. } = row;
         let name = value.as_deref().map_or_else(|| "(none)".to_owned(), shown);
-        format!("{}. {name}: {}, {} calls", place + 1, share(*cost), grouped(*calls))
+        let amount = if is_unpriced(*cost, *unpriced_calls) { UNPRICED.to_owned() } else { share(*cost) };
+        format!("{}. {name}: {amount}, {}", place + 1, calls(row.calls, *unpriced_calls))
     };
     let mut lines = vec![format!("Dearest by {}:", shown(&top.by))];
     lines.extend(top.rows.iter().enumerate().map(row));
@@ -92,6 +93,30 @@ fn ranking(top: &Top, total: Money) -> Vec<String> {
         lines.push(format!("{} others: {}", grouped(top.others), share(top.others_cost)));
     }
     lines
+}
+
+/// What was used cost; nothing that has no price is told as free.
+fn cost(used: &Used) -> String {
+    if is_unpriced(used.cost, used.unpriced_calls) { UNPRICED.to_owned() } else { dollars(used.cost) }
+}
+
+/// By how much it has changed, where there is an amount.
+fn change_of_cost(used: &Used, before: &Used) -> Option<String> {
+    let is_known = !is_unpriced(used.cost, used.unpriced_calls);
+    change(used.cost.picos(), before.cost.picos()).filter(|_| is_known)
+}
+
+fn is_unpriced(cost: Money, unpriced_calls: u64) -> bool {
+    unpriced_calls > 0 && cost == Money::ZERO
+}
+
+/// So many calls, and how many of them are in no sum.
+fn calls(all: u64, unpriced: u64) -> String {
+    match unpriced {
+        0 => format!("{} calls", grouped(all)),
+        unpriced if unpriced == all => format!("{} calls, all without a price", grouped(all)),
+        unpriced => format!("{} calls, {} without a price", grouped(all), grouped(unpriced)),
+    }
 }
 
 /// A name that came with calls, on one line and not too long.
@@ -142,7 +167,6 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tollbook_ledger::alerts::Used;
 
     #[test]
     fn amounts_and_changes_are_short() {
@@ -175,9 +199,10 @@ mod tests {
 
     #[test]
     fn a_summary_is_some_lines_whatever_names_come_with_calls() {
-        let row = |value: Option<&str>, cost: &str| TopRow {
+        let row = |value: Option<&str>, cost: &str, unpriced_calls: u64| TopRow {
             value: value.map(str::to_owned),
             calls: 2,
+            unpriced_calls,
             tokens: 10,
             cost: cost.parse().unwrap(),
         };
@@ -197,14 +222,19 @@ mod tests {
             before: Used { calls: 3, cost: "4".parse().unwrap(), ..Used::default() },
             top: vec![Top {
                 by: "user".to_owned(),
-                rows: vec![row(Some("a\nb"), "2"), row(None, "0.5"), row(Some(&"x".repeat(300)), "0.25")],
+                rows: vec![
+                    row(Some("a\nb"), "2", 0),
+                    row(None, "0.5", 1),
+                    row(Some(&"x".repeat(300)), "0.25", 0),
+                    row(Some("house"), "0", 2),
+                ],
                 others: 12,
                 others_cost: "0.25".parse().unwrap(),
             }],
         };
         assert_eq!(
             title(&summary, &Zone::get("Europe/Berlin").unwrap()),
-            "Week from 2026-11-16: 3.00 USD (-25.0 %), 6 calls"
+            "Week from 2026-11-16: 3.00 USD (-25.0 %), 6 calls, 1 without a price"
         );
         let long = format!("3. {}…: 0.25 USD (8.3 %), 2 calls", "x".repeat(80));
         assert_eq!(
@@ -215,16 +245,21 @@ mod tests {
                 "Cost: 3.00 USD (the week before: 4.00 USD, -25.0 %)",
                 "Users: 2 (the week before: 0)",
                 "Failed: 1 (the week before: 0)",
-                "Without a price, and in no sum: 1 calls",
+                "Without a price or of unknown usage, and in no sum: 1 calls",
                 "",
                 "Dearest by user:",
                 "1. a b: 2.00 USD (66.6 %), 2 calls",
-                "2. (none): 0.50 USD (16.6 %), 2 calls",
+                "2. (none): 0.50 USD (16.6 %), 2 calls, 1 without a price",
                 &long,
+                "4. house: unpriced, 2 calls, all without a price",
                 "12 others: 0.25 USD (8.3 %)",
                 "",
                 "Days of Europe/Berlin.",
             ]
         );
+        let used = Used { calls: 6, unpriced_calls: 6, ..Used::default() };
+        let nothing = Summary { used, ..summary };
+        let title = title(&nothing, &Zone::get("Europe/Berlin").unwrap());
+        assert_eq!(title, "Week from 2026-11-16: unpriced, 6 calls, all without a price");
     }
 }

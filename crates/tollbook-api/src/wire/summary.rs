@@ -36,7 +36,7 @@ pub struct UsedView {
     pub calls: u64,
     /// Calls whose status is not `ok`.
     pub errors: u64,
-    /// Calls without a price, which are in no cost.
+    /// Calls without a price, or of unknown usage, which are in no cost.
     pub unpriced_calls: u64,
     pub total_tokens: u64,
     #[schema(value_type = schema::Usd)]
@@ -66,6 +66,8 @@ pub struct TopRowView {
     /// The value; `null` for calls without one.
     pub value: Option<String>,
     pub calls: u64,
+    /// Those of them without a price, or of unknown usage, which are in no cost.
+    pub unpriced_calls: u64,
     pub total_tokens: u64,
     #[schema(value_type = schema::Usd)]
     pub cost_usd: Money,
@@ -98,6 +100,7 @@ impl TopView {
         let row = |row: &TopRow| TopRowView {
             value: row.value.clone(),
             calls: row.calls,
+            unpriced_calls: row.unpriced_calls,
             total_tokens: row.tokens,
             cost_usd: row.cost,
         };

@@ -105,7 +105,7 @@ fn a_day_comes_by_webhook_slack_and_mail_when_its_hour_has_come() {
         (&data["top"][0]["others"], &data["top"][0]["others_cost_usd"]),
         (&json!(3), &json!("0.0036"))
     );
-    let team = json!([{"value": "ops", "calls": 8, "total_tokens": 8_800, "cost_usd": "0.0096"}]);
+    let team = json!([{"value": "ops", "calls": 8, "unpriced_calls": 0, "total_tokens": 8_800, "cost_usd": "0.0096"}]);
     assert_eq!((&data["top"][1]["by"], &data["top"][1]["rows"]), (&json!("tag.team"), &team));
     assert_eq!(slack["text"], day);
     let text = slack["blocks"][0]["text"]["text"].as_str().unwrap();

@@ -72,7 +72,7 @@ pub struct Used {
     pub calls: u64,
     /// Calls whose status is not `ok`.
     pub errors: u64,
-    /// Calls without a price, which are in no cost.
+    /// Calls without a price, or of unknown usage, which are in no cost.
     pub unpriced_calls: u64,
     /// Tokens, in and out.
     pub tokens: u64,
@@ -102,6 +102,9 @@ pub struct TopRow {
     pub value: Option<String>,
     /// Calls.
     pub calls: u64,
+    /// Those of them without a price, or of unknown usage, which are in no cost.
+    #[serde(default)]
+    pub unpriced_calls: u64,
     /// Tokens, in and out.
     pub tokens: u64,
     /// What they cost.

@@ -374,6 +374,7 @@ fn an_erased_person_stands_in_no_alert_and_is_told_of_no_second_time() {
 fn summary(rig: &Rig, users: &[&str]) -> Summary {
     let now = rig.clock.now();
     let row = |user: &&str| TopRow {
+        unpriced_calls: 0,
         value: Some((*user).to_owned()),
         calls: 1,
         tokens: 1,

@@ -4,7 +4,7 @@ use crate::cli::{ConfigCommand, GlobalArgs};
 use crate::config::{Config, Origin, value};
 use crate::failure::{Exit, Failure};
 use crate::out::Out;
-use crate::prices;
+use crate::{prices, serve};
 use serde_json::json;
 
 pub fn run(command: ConfigCommand, flags: &GlobalArgs, out: &mut Out) -> Result<Exit, Failure> {
@@ -16,7 +16,12 @@ pub fn run(command: ConfigCommand, flags: &GlobalArgs, out: &mut Out) -> Result<
 }
 
 fn check(config: &Config, out: &mut Out) -> Result<Exit, Failure> {
-    prices::base(config)?;
+    let parts = [prices::base(config).map(drop), serve::check(config)];
+    let mut failures = parts.into_iter().filter_map(Result::err);
+    if let Some(mut failure) = failures.next() {
+        failures.for_each(|more| failure.errors.extend(more.errors));
+        return Err(failure);
+    }
     let file = config.file.as_ref().map(|path| path.display().to_string());
     if out.json {
         out.json(&json!({"ok": true, "file": file}))?;

@@ -13,7 +13,7 @@ mod options;
 mod presence;
 mod upkeep;
 
-pub use options::channels as configured_channels;
+pub use options::{channels as configured_channels, check};
 pub use presence::{FILE as PRESENCE_FILE, Told};
 
 use crate::cli::ServeArgs;

@@ -96,6 +96,14 @@ pub fn channels(config: &Config) -> Result<Vec<ChannelForm>, Failure> {
     if problems.is_empty() { Ok(forms) } else { Err(Failure::config(problems)) }
 }
 
+/// Whether the server would start with this configuration; everything that is wrong is reported at once.
+pub fn check(config: &Config) -> Result<(), Failure> {
+    let parts = [gateway(config, config.listen.value).map(drop), channels(config).map(drop)];
+    let problems: Vec<String> =
+        parts.into_iter().filter_map(Result::err).flat_map(|part| part.errors).collect();
+    if problems.is_empty() { Ok(()) } else { Err(Failure::config(problems)) }
+}
+
 /// The upstream of `--demo`.
 pub fn demo(address: SocketAddr) -> Upstream {
     Upstream {

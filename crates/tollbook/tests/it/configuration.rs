@@ -43,6 +43,22 @@ fn flags_count_before_environment_before_file() {
 }
 
 #[test]
+fn what_the_server_would_not_start_with_is_found_by_the_check() {
+    let place = Place::new();
+    place.file(
+        "tollbook.toml",
+        "[[channels]]\nname = \"ops\"\nkind = \"webhook\"\n[[channels]]\nname = \"mail\"\nkind = \"email\"\n\
+         to = [\"a@example.com\"]\nsmtp_host = \"mail.example.com\"\nfrom = \"t@example.com\"\n\
+         smtp_password = { env = \"NO_SUCH_SECRET\" }\n[[prices]]\nfile = \"own.toml\"\n\
+         [gateway.upstreams.house]\ndialect = \"openai\"\n",
+    );
+    let check = place.run(&["config", "check"]).code(78).err;
+    for part in ["url", "NO_SUCH_SECRET", "own.toml: there is no such file", "house"] {
+        assert!(check.contains(part), "{part}: {check}");
+    }
+}
+
+#[test]
 fn price_files_that_are_wrong_are_configuration_too() {
     let place = Place::new();
     place.file("tollbook.toml", "[[prices]]\nfile = \"own.toml\"\n");
