@@ -299,6 +299,9 @@ pub(crate) fn scope(matches: &BTreeMap<String, String>, each: Option<&String>, f
         if value.is_empty() || value.len() > NAME_BYTES_MAX {
             faults.add("match", format!("the value of {dimension} has 1 to {NAME_BYTES_MAX} bytes"));
         }
+        if dimension == Dimension::Model && value.contains('*') {
+            faults.add("match", "a model is matched by its whole name, there are no patterns: name one, or leave it out and name the provider".to_owned());
+        }
         let value = match dimension {
             Dimension::Provider => canonical_provider(value),
             _ => value.clone(),
@@ -323,7 +326,7 @@ fn dimension(name: &str) -> Result<Dimension, String> {
 
 fn weekday(name: &str) -> Result<Weekday, String> {
     let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-    let place = days.iter().position(|day| *day == name);
+    let place = days.iter().position(|day| day.eq_ignore_ascii_case(name));
     let weekday = place.and_then(|place| Weekday::from_monday_zero_offset(i8::try_from(place).ok()?).ok());
     weekday.ok_or_else(|| format!("is one of {}", days.join(", ")))
 }

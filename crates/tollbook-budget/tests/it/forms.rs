@@ -74,6 +74,7 @@ fn everything_that_is_wrong_is_told_at_once() {
         (r#"{"name":"b","limit_tokens":-1,"window":"day"}"#, "invalid value"),
         (r#"{"name":"b","limit_calls":1,"window":"month","reset_day":32}"#, "reset_day"),
         (r#"{"name":"b","limit_calls":1,"window":"rolling"}"#, "minutes"),
+        (r#"{"name":"b","match":{"model":"gpt-4*"},"limit_calls":1,"window":"day"}"#, "by its whole name"),
         (r#"{"name":"b","limit_calls":1,"window":"day","at_limit":"downgrade"}"#, "downgrade"),
         (
             r#"{"name":"b","limit_calls":1,"window":"day","raises":[{"by":"0","until":"2026-11-22T10:00:00Z"}]}"#,
