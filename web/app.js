@@ -8,7 +8,7 @@ import { html } from "./lib/html.js";
 import { identify, me, Refused } from "./lib/api.js";
 import * as live from "./lib/live.js";
 import { place } from "./lib/url.js";
-import { Door, Shell } from "./parts/shell.js";
+import { Door, leave, Shell } from "./parts/shell.js";
 import { Empty, Failed } from "./parts/small.js";
 
 /** @typedef {{Page: any, title: string, has?: string[]}} PageModule */
@@ -43,7 +43,7 @@ function App() {
     (found ? found[1]() : Promise.resolve(none)).then(
       // One call and all calls are one page: it stays while only the path changes.
       (module) => isHere && setPage({ ...module, name: String(found?.[0]) }),
-      () => isHere && setError(new Refused(0, { detail: "A part of the dashboard is missing: it was probably renewed. Load the page again." })),
+      () => isHere && setError(new Refused(0, { detail: "This page of the dashboard did not come: the server does not answer, or it was renewed. Load the page again." })),
     );
     return () => { isHere = false; };
   }, [path]);
@@ -51,7 +51,7 @@ function App() {
   if (who === null) return html`<${Door} />`;
   if (!who || !page) return null;
   if (!/\b(admin|viewer|member)\b/.test(who.role)) return html`<main class="door"><h1>Tollbook</h1><${Empty} title="This key reads nothing.">
-    <p>It has the role <code>${who.role}</code>. Sign in with a key whose role is admin, viewer or member: <code>tollbook key create me --role viewer</code></p><//></main>`;
+    <p>It has the role <code>${who.role}</code>. Sign in with a key whose role is admin, viewer or member: the admin key that <code>tollbook serve</code> printed, or one of <code>tollbook key create me --role viewer</code></p><button class="main" onClick=${leave}>Sign in with another key</button><//></main>`;
   return html`<${Shell} title=${page.title} has=${page.has ?? []}><${page.Page} key=${page.name} /><//>`;
 }
 

@@ -75,7 +75,7 @@ async function welcome(browser) {
   const page = await open(context, "/");
   await page.waitForURL(`${url}/welcome`);
   const arrival = page.getByTestId("arrival");
-  await page.waitForFunction(() => document.querySelector(".live.live"));
+  await page.waitForFunction(() => document.querySelector(".live.is-live"));
   if (!(await arrival.innerText()).includes("Waiting")) miss("/welcome does not wait");
   const since = Date.now();
   const { cost_usd: cost } = await api("POST", "/api/v1/events", { id: "hello-1", provider: "openai", model: "gpt-4o", usage: { input_tokens: 1200, output_tokens: 300 }, user: "me" });
@@ -199,7 +199,7 @@ async function keyboard(context) {
   await shows("html[data-theme='light']", "d changes no theme");
   await press("d", "d");
   await press("l");
-  await shows(".live.paused", "l pauses nothing");
+  await shows(".live.is-paused", "l pauses nothing");
   await press("l");
   await settled(page);
   await page.locator(".plot").first().focus();

@@ -55,6 +55,8 @@ export function begin() {
   socket = opened;
   opened.onopen = () => {
     failures = 0;
+    // What could not be asked meanwhile is asked now.
+    if (state.value === "lost") pulse.value += 1;
     state.value = "live";
     heardAt.value = Date.now();
   };

@@ -2,7 +2,7 @@
 import { computed, signal } from "@preact/signals";
 import { me } from "./api.js";
 import { quoted, visible } from "./text.js";
-import { isZone, rangeOf, spanParams } from "./time.js";
+import { dayIn, isZone, rangeOf, spanParams } from "./time.js";
 import { changed, go, place } from "./url.js";
 
 /** @typedef {{key: string, value: string, isNot: boolean}} Filter */
@@ -58,6 +58,13 @@ export const scope = computed(() => {
   const pairs = [...zone, ...filters.map(pairOf)];
   return { tz, zone, range, filters, pairs, compares: params.get("compare") === "1", ignored };
 });
+
+/** Whether calls that happen now are in scope, as far as that is known without asking. */
+export const isOpen = () => {
+  const { filters, range, tz } = scope.value;
+  const { to } = range.span;
+  return filters.length === 0 && (!to || (!to.includes("T") && to >= dayIn(now.value, tz)));
+};
 
 /** Everything in scope, as parameters of the API. @param {import("./time.js").Span} [span] @returns {[string, string][]} */
 export const scopePairs = (span = scope.value.range.span) => [...spanParams(span), ...scope.value.pairs];

@@ -24,10 +24,11 @@ const WINDOWS = /** @type {[string, string][]} */ ([["hour", "an hour"], ["day",
 const DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 export function Page() {
-  const asked = useData("/api/v1/budgets", live.pulse.value);
+  const asked = useData(seesAll() ? "/api/v1/budgets" : null, live.pulse.value);
   const channels = useData(seesAll() ? "/api/v1/channels" : null);
   const { params } = place.value;
   const open = params.get("open");
+  if (!seesAll()) return html`<${Empty} title="Budgets are for who sees everything: admins and viewers." />`;
   const budgets = [...(asked.data?.data ?? [])].sort((one, other) => used({ ...other, ...other.accounts?.[0] }) - used({ ...one, ...one.accounts?.[0] }));
   const shown = budgets.find(({ id }) => id === open);
   const close = () => go(changed({ open: null, new: null, user: null }));
@@ -49,10 +50,8 @@ function Detail({ budget, onClose, again }) {
   const raise = (/** @type {any} */ event) => {
     event.preventDefault();
     const told = new FormData(event.target);
-    const unit = budget.limit_tokens ? "by_tokens" : budget.limit_calls ? "by_calls" : "by_usd";
-    const by = String(told.get("by"));
     const hours = Number(told.get("hours"));
-    act(send("POST", `${base}/raise`, { body: { [unit]: unit === "by_usd" ? by : Number(by), until: new Date(Date.now() + hours * 3_600_000).toISOString(), reason: String(told.get("reason")) } }), false);
+    act(send("POST", `${base}/raise`, { body: { by: String(told.get("by")), until: new Date(Date.now() + hours * 3_600_000).toISOString(), reason: String(told.get("reason")) } }), false);
   };
   const isOurs = isAdmin() && budget.source !== "config";
   const filters = Object.entries(budget.match ?? {}).map(([key, value]) => `${key}:${value}`);

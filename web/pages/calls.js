@@ -5,7 +5,7 @@ import { at, useData } from "../lib/api.js";
 import * as live from "../lib/live.js";
 import { duration, picos, usd, whole } from "../lib/money.js";
 import { keyNames, learnNames } from "../lib/names.js";
-import { asCommand, asCurl, now, scope, scopePairs } from "../lib/query.js";
+import { asCommand, asCurl, isOpen, now, scope, scopePairs } from "../lib/query.js";
 import { exact, zoneName } from "../lib/time.js";
 import { lines, visible } from "../lib/text.js";
 import { address, changed, go, onwards, place } from "../lib/url.js";
@@ -34,7 +34,7 @@ export function Page() {
   const sums = useData(at("/api/v1/usage", scopePairs()), live.pulse.value);
   const id = path.startsWith("/calls/") ? decodeURIComponent(path.slice(7)) : null;
   // New calls come in by themselves where the newest are shown; under filters they are asked for.
-  const heard = isFirst && sort === "time" && scope.value.filters.length === 0 && !scope.value.range.span.to?.includes("T") && live.state.value !== "paused" ? live.calls.value : [];
+  const heard = isFirst && sort === "time" && isOpen() ? live.calls.value : [];
   const keyOf = (/** @type {any} */ call) => `${call.project} ${call.source} ${call.id}`;
   const fresh = new Set(heard.map(keyOf));
   const from = asked.data?.data.at(-1)?.occurred_at ?? "";
@@ -79,6 +79,7 @@ function Drawer({ id, source, project, onClose, before, after }) {
     ${call && html`<p class="drawer-cost"><span class="card-sum"><${Usd} of=${picos(call.cost_usd)} id="drawer-cost" /></span> <${Basis} call=${call} /> <${Status} of=${call.status} /></p>
       ${call.error && html`<p class="notice">${visible(call.error)}${call.http_status && ` (HTTP ${call.http_status})`}</p>`}
       ${why.data ? html`<${Formula} why=${why.data} />` : why.error ? html`<${Failed} error=${why.error} again=${why.again} />` : html`<${Loading} />`}
+      ${why.data && !why.data.legs.some((/** @type {any} */ leg) => leg.lines.length > 0) && html`<${Used} usage=${call.usage} />`}
       <${Times} call=${call} /><${Facts} call=${call} />
       ${call.adjustments.length > 0 && html`<h3>Corrected since</h3><ol>${call.adjustments.map((/** @type {any} */ one) => html`<li>${exact(one.at, scope.value.tz)} · ${visible(one.reason)} · <${Usd} of=${picos(one.cost_usd)} /> <span class="badge">${one.evidence.replaceAll("_", " ")}</span></li>`)}</ol>`}
       ${call.captured && html`<${Words} of=${call.captured} />`}
@@ -118,6 +119,9 @@ function Formula({ why }) {
     ${why.worst_case_usd && html`<p>At most it cost <${Usd} of=${picos(why.worst_case_usd)} />.</p>`}
     <p class="quiet">${why.recomputed === "equal" ? "Computed again just now from the recorded price: the same." : why.recomputed === "differs" ? "Computed again just now: it differs from what is recorded. `tollbook verify` says more." : ""}</p>`;
 }
+
+/** What a call used of which no line says what it cost. @param {{usage: any}} props */
+const Used = ({ usage }) => usage && html`<h3>Used</h3><dl class="pairs">${Object.entries(usage).filter(([, count]) => typeof count === "number").map(([name, count]) => html`<dt>${unit(name)}</dt><dd class="num">${whole(/** @type {number} */ (count))}</dd>`)}</dl>`;
 
 /** When what happened. @param {{call: Shapes["Call"]}} props */
 function Times({ call }) {

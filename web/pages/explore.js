@@ -53,12 +53,12 @@ export function Page() {
     <${TagBox} by=${by} />
     <span class="push"></span>
     <button onClick=${turn} title="Table or chart  t">${view === "both" ? "Chart only" : view === "chart" ? "Table only" : "Both"}</button>
-    <${Share} name=${`tollbook-${name}-by-${groups.join("-")}`} head=${[...groups, "calls", "input_tokens", "output_tokens", "total_tokens", "cost_usd", "unpriced_calls", ...(metric.isStats ? [name] : [])]}
-      rows=${() => tableRows(found.rows, groups, metric)} command=${command} curl=${asCurl(found.path)} />
+    <${Share} name=${`tollbook-${name}-by-${groups.join("-")}`} head=${[...groups, "calls", "input_tokens", "cache_read_tokens", "output_tokens", "total_tokens", "cost_usd", "unpriced_calls", ...(metric.isStats ? [name] : []), ...(metric.isSum ? ["share"] : [])]}
+      rows=${() => tableRows(found.rows, groups, metric, total)} command=${command} curl=${asCurl(found.path)} />
   </div>
   <${Shown} asked=${found.asked} rows=${10}>${() => (found.sum.calls === 0
     ? html`<${Empty} title="No calls match.">${scope.value.filters.length ? html`<a class="button" href=${changed({ f: null })}>Clear filters</a>` : html`<p>Once there are calls, this shows them by ${labelOf(by).toLowerCase()}.</p><code>${command}</code>`}<//>`
-    : html`${view !== "table" && html`<${Card} title=${html`${metric.label} by ${labelOf(by).toLowerCase()} ${split && html`and ${labelOf(split).toLowerCase()}`} <span class="card-sum num" data-testid="explore-total" data-exact=${metric.exact(total)}>${metric.format(total)}</span>
+    : html`${view !== "table" && html`<${Card} title=${html`${metric.label} by ${labelOf(by).toLowerCase()} ${split && html`and ${labelOf(split).toLowerCase()}`} <span class="card-sum num" data-testid="explore-total" data-exact=${metric.exact(total)}>${metric.format(total)}${name === "cost" && total !== null && found.sum.unpriced_calls > 0 && html`<span class="mark" title="Calls without a price are not in it">+</span>`}</span>
         ${found.past && html`<${Delta} now=${metric.unit === "milliseconds" ? null : total} before=${metric.of(found.past)} isGood=${name === "cost" || name === "errors" ? "less" : "neither"} />`}`}>
       ${split && metric.isSum ? html`<${Split} found=${found} by=${by} split=${split} metric=${metric} total=${total} />`
         : html`<${Chart} title=${`${metric.label} by ${labelOf(by)}`} buckets=${found.list} series=${named(found.series, by)} kind=${metric.isSum ? "bars" : "lines"} total=${found.total} before=${found.earlier}
@@ -79,11 +79,11 @@ function TagBox({ by }) {
   return html`<label>or by tag <input class="short" value=${by.startsWith("tag.") ? by.slice(4) : ""} placeholder="team" onChange=${set} /></label>`;
 }
 
-/** The rows as a file has them. @param {any[]} rows @param {string[]} groups @param {import("../lib/metrics.js").Metric} metric */
-const tableRows = (rows, groups, metric) => rows.map((row) => {
+/** The rows as a file has them. @param {any[]} rows @param {string[]} groups @param {import("../lib/metrics.js").Metric} metric @param {any} total */
+const tableRows = (rows, groups, metric, total) => rows.map((row) => {
   const cost = costOf(row);
-  return [...groups.map((key, nth) => (row.rest ? (nth ? "" : `${row.rest} others`) : row[key] ?? null)), row.calls, row.input_tokens ?? 0, row.output_tokens ?? 0, row.total_tokens ?? 0,
-    cost === null ? null : decimal(cost), row.unpriced_calls, ...(metric.isStats ? [metric.exact(metric.of(row))] : [])];
+  return [...groups.map((key, nth) => (row.rest ? (nth ? "" : `${row.rest} others`) : row[key] ?? null)), row.calls, row.input_tokens ?? 0, row.cache_read_tokens ?? 0, row.output_tokens ?? 0, row.total_tokens ?? 0,
+    cost === null ? null : decimal(cost), row.unpriced_calls, ...(metric.isStats ? [metric.exact(metric.of(row))] : []), ...(metric.isSum ? [share(metric.of(row) ?? 0, total)] : [])];
 });
 
 /** Bars by one dimension whose parts are another. @param {any} props */

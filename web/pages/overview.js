@@ -6,7 +6,7 @@ import * as live from "../lib/live.js";
 import { METRICS } from "../lib/metrics.js";
 import { costOf, picos, share, short, usd, whole } from "../lib/money.js";
 import { keyNames, learnNames, nameOf } from "../lib/names.js";
-import { DIMENSIONS, labelOf, now, scope, scopePairs } from "../lib/query.js";
+import { DIMENSIONS, isOpen, labelOf, now, scope, scopePairs } from "../lib/query.js";
 import { TOP, useSeries } from "../lib/series.js";
 import { dayIn, daysOf, plus, plusMonths, zoneName } from "../lib/time.js";
 import { visible } from "../lib/text.js";
@@ -166,9 +166,8 @@ function Changes({ pulse }) {
 
 /** @param {{pulse: number}} props */
 function Latest({ pulse }) {
-  const { pairs, filters } = scope.value;
-  const asked = useData(at("/api/v1/calls", [...pairs, ["limit", String(CALLS_SHOWN)]]), pulse);
-  const heard = filters.length === 0 && live.state.value !== "paused" ? live.calls.value : [];
+  const asked = useData(at("/api/v1/calls", [...scopePairs(), ["limit", String(CALLS_SHOWN)]]), pulse);
+  const heard = isOpen() ? live.calls.value : [];
   const { calls: running, more } = live.flights.value;
   return html`<${Card} title="Latest calls" tools=${html`<a href=${onwards("/calls")}>All</a>`}>
     ${running.length > 0 && html`<ul class="running" aria-label="Running now">${running.slice(0, 5).map((/** @type {any} */ one) => html`<li><i class="pulse" aria-hidden="true"></i><${Name} of=${one.model} /> <${Name} of=${one.user} none="no user" /> <span class="num">≈ ${whole(one.output_tokens_estimate)} tokens out</span></li>`)}${more + running.length > 5 && html`<li class="quiet">and ${whole(more + running.length - 5)} more</li>`}</ul>`}

@@ -18,12 +18,14 @@ export const has = [];
 
 const PAGE = "100";
 const UNPRICED_SHOWN = 12;
-const COLUMNS = /** @type {[string, string][]} */ ([["input", "Input"], ["cache_read", "From cache"], ["cache_write_5m", "Into cache"], ["output", "Output"]]);
+const COLUMNS = /** @type {[string, string][]} */ ([["input", "Input"], ["cache_read", "From cache"], ["cache_write", "Into cache"], ["output", "Output"]]);
 const MILLION = 1_000_000n;
 
 /** What a million units cost, in picodollars. @param {import("../lib/api.js").Shapes["RateCard"]} price @param {string} meter */
 function perMillion(price, meter) {
-  const rate = price.rates.find((/** @type {any} */ one) => one.meter === meter);
+  const of = (/** @type {string} */ name) => price.rates.find((/** @type {any} */ one) => one.meter === name);
+  // Where how long it stays is priced apart, the shorter is the usual one.
+  const rate = of(meter) ?? (meter === "cache_write" ? of("cache_write_5m") ?? of("cache_write_1h") : undefined);
   return rate ? (BigInt(rate.picos) * MILLION) / BigInt(rate.per) : null;
 }
 

@@ -39,7 +39,7 @@ export function Page() {
     <${Arrival} call=${first} isFirst=${before.current === 0} />
     <div class="tabs" role="tablist" aria-label="Ways to the first call">${TABS.map(([name, label]) => html`<button role="tab" id=${`tab-${name}`} aria-controls="tab-panel" aria-selected=${tab === name} onClick=${() => go(changed({ tab: name }), { replace: true })}>${label}</button>`)}</div>
     <section class="card" role="tabpanel" id="tab-panel" aria-labelledby=${`tab-${tab}`}>
-      ${tab !== "import" && isAdmin() && (key ? html`<p class="hint">The key is shown this once; it is in the text below.</p>` : html`<p>Use the key that <code>tollbook serve</code> printed, or <button onClick=${make}>make a key</button> and have it put in here.</p>`)}
+      ${tab !== "import" && isAdmin() && (key ? html`<p class="hint">The key is shown this once; it is in the text below.</p>` : html`<p>Put the first key that <code>tollbook serve</code> printed in its place, or <button onClick=${make}>make a key</button> and have it put in here.</p>`)}
       ${error && html`<${Failed} error=${error} />`}
       ${tab === "event" && html`<p>Tell of a call that was made elsewhere. Send it twice: it counts once.</p><${Snippet} text=${event} id="snippet-event" />`}
       ${tab === "gateway" && html`<p>Change the base URL and the key; the program stays as it is, and streams stay streams. The provider's own key stays with the server: start it with <code>OPENAI_API_KEY</code>, <code>ANTHROPIC_API_KEY</code> and so on set.</p><${Snippet} text=${gateway} />`}

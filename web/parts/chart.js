@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { html } from "../lib/html.js";
 import { pixels } from "../lib/money.js";
 import { Name } from "./small.js";
-import { theme } from "./theme.js";
+import { isDark, theme } from "./theme.js";
 
 /** @typedef {import("../lib/time.js").Bucket} Bucket */
 /** @typedef {{name: string | null, rest?: boolean, label?: string, values: (bigint | number | null)[]}} Series */
@@ -66,7 +66,7 @@ export function Chart({ title, buckets, series, kind = "bars", unit, format, axi
   const count = buckets.length;
   const tall = width < 480 ? 180 : height;
   // The values as one text: what is asked again and is the same is not drawn again.
-  const state = JSON.stringify([buckets.map(({ key }) => key), series, before, kind, theme.value, matchMedia("(prefers-color-scheme: dark)").matches], (_, value) => (typeof value === "bigint" ? String(value) : value));
+  const state = JSON.stringify([buckets.map(({ key }) => key), series, before, kind, theme.value, isDark.value], (_, value) => (typeof value === "bigint" ? String(value) : value));
   const places = useMemo(() => buckets, [state]);
 
   useEffect(() => {

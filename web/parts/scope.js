@@ -73,7 +73,7 @@ function LiveMark() {
   const words = /** @type {Record<string, string>} */ ({ live: "Live", connecting: "Connecting", paused: "Paused", off: "Off" });
   const state = live.state.value;
   const said = words[state] ?? (live.heardAt.value ? `Last update ${ago(Date.now() - live.heardAt.value)}` : "Not connected");
-  return html`<button class=${`live ${state}`} onClick=${live.toggle} title="Pause or go on  l" aria-pressed=${state === "paused"}><i aria-hidden="true"></i><span>${said}</span></button>`;
+  return html`<button class=${`live is-${state}`} onClick=${live.toggle} title="Pause or go on  l" aria-pressed=${state === "paused"}><i aria-hidden="true"></i><span>${said}</span></button>`;
 }
 
 /** @param {{onClose: () => void}} props */

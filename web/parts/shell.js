@@ -47,13 +47,15 @@ export function Shell({ title, has = [], children }) {
   ${helps && html`<${Help} onClose=${() => setHelps(false)} />`}`;
 }
 
+/** Signs out. */
+export async function leave() {
+  await send("DELETE", "/api/v1/session").catch(() => null);
+  live.end();
+  me.value = null;
+}
+
 /** @param {{onHelp: () => void}} props */
 function Who({ onHelp }) {
-  const leave = async () => {
-    await send("DELETE", "/api/v1/session").catch(() => null);
-    live.end();
-    me.value = null;
-  };
   return html`<div class="name-line"><${Name} of=${me.value?.name} /><span class="quiet">${me.value?.role}</span></div>
     <label><span class="sr">Theme</span><select value=${theme.value} onChange=${(/** @type {any} */ event) => setTheme(event.target.value)}><option value="system">System theme</option><option value="light">Light</option><option value="dark">Dark</option></select></label>
     <div class="row"><button class="plain" onClick=${onHelp}>Shortcuts <kbd>?</kbd></button><button class="plain" onClick=${leave}>Sign out</button></div>`;
@@ -87,7 +89,7 @@ export function Door() {
     }
     setBusy(false);
   };
-  return html`<main class="door"><h1>Tollbook</h1><p>The books on LLM use.</p>
+  return html`<main class="door"><h1>Tollbook</h1><p>The books on LLM use.</p><p class="quiet">With the admin key that <code>tollbook serve</code> printed, or one of your own.</p>
     <form class="form" onSubmit=${enter}><label>Key <input name="key" type="password" autocomplete="current-password" required autofocus placeholder="tb_…" /></label>
     <button class="main" disabled=${isBusy}>Sign in</button></form>
     ${error && html`<${Failed} error=${error} />`}

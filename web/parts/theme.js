@@ -24,6 +24,11 @@ export function remember(name, value) {
 
 export const theme = signal(KNOWN.includes(remembered(NAME) ?? "") ? /** @type {string} */ (remembered(NAME)) : "system");
 
+const system = matchMedia("(prefers-color-scheme: dark)");
+/** Whether the system is dark; it may change while one looks. */
+export const isDark = signal(system.matches);
+system.addEventListener("change", () => { isDark.value = system.matches; });
+
 /** @param {string} to */
 export function setTheme(to) {
   theme.value = to;

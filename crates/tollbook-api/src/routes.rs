@@ -17,7 +17,7 @@ use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -120,13 +120,25 @@ pub fn router(shared: Arc<Shared>) -> Router {
         router = router.route(listed.path, handler.route_layer(guard));
     }
     router
-        .fallback(async || Problem::not_found("there is nothing at this path"))
+        .fallback(nothing)
         .method_not_allowed_fallback(async || {
             let detail = "this path knows other methods; the header `allow` names them";
             Problem::new(Code::MethodNotAllowed, detail)
         })
         .layer(from_fn_with_state(shared.clone(), surround))
         .with_state(shared)
+}
+
+/// What stands where nothing is: people get the page, which says so and leads on.
+async fn nothing(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let accept = headers.get(http::header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let is_person = accept.is_some_and(|accept| accept.contains("text/html"));
+    if method == Method::GET && is_person && !uri.path().starts_with("/api/") {
+        let mut page = dashboard::shell(&HeaderMap::new());
+        *page.status_mut() = http::StatusCode::NOT_FOUND;
+        return page;
+    }
+    Problem::not_found("there is nothing at this path").into_response()
 }
 
 /// Gives a request its id, keeps a panic from its neighbours, writes problems out, and counts.

@@ -33,7 +33,7 @@ pub struct Inbound {
     /// There until it is dropped.
     body: Option<Incoming>,
     patience: Patience,
-    /// Whether its client sends it whatever is answered. Over HTTP/2 it is told to stop, and who
+    /// Whether its client sends the rest whatever is answered. Over HTTP/2 it is told to stop, and who
     /// asks first waits to be told to begin.
     comes_anyway: bool,
 }
@@ -85,7 +85,11 @@ impl Body for Inbound {
                 this.patience.moved();
                 Poll::Ready(frame.map(|frame| frame.map_err(InboundError::from)))
             }
-            Poll::Pending if this.patience.poll_over(cx) => Poll::Ready(Some(Err(InboundError::Idle))),
+            Poll::Pending if this.patience.poll_over(cx) => {
+                // Who has stopped sending sends no rest that has to be read.
+                this.comes_anyway = false;
+                Poll::Ready(Some(Err(InboundError::Idle)))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

@@ -92,8 +92,18 @@ fn soak_a_client_that_reads_nothing_is_cut_and_its_call_recorded() {
     running.upstream.named("long", Script::sse(events));
     let (connection, _) =
         running.caller().begin(&chat(true).bearer(&running.key).header("x-script", "long")).unwrap();
-    std::thread::sleep(Duration::from_secs(40));
-    assert_eq!(running.upstream.open_connections(), 0, "the upstream is let go");
+    // While its client still holds the connection, the call has ended and is in the books.
+    let since = Instant::now();
+    let calls = loop {
+        let page = running.place.json(&["calls", "--all"]);
+        let calls = page["data"].as_array().unwrap().clone();
+        if !calls.is_empty() {
+            break calls;
+        }
+        assert!(since.elapsed() < Duration::from_secs(45), "it keeps its call");
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    assert_eq!((calls.len(), &calls[0]["status"]), (1, &"client_closed".into()), "{calls:?}");
     drop(connection);
     running.end();
     assert_eq!(running.books().len(), 1);
