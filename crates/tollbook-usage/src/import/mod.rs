@@ -27,6 +27,7 @@ use tollbook_types::{Event, Timestamp};
 
 /// How far ahead of the receiver's clock an event may be, unless a window says otherwise.
 pub const FUTURE_SECONDS_MAX: i64 = 5 * 60;
+const DAY_SECONDS: i64 = 24 * 3_600;
 /// Problems of one import that are kept with their text; the rest is counted.
 pub const PROBLEMS_MAX: usize = 1_000;
 
@@ -71,7 +72,7 @@ impl<'a> Context<'a> {
         }
         let past = self.window?.past_seconds;
         (ahead < -past).then(|| {
-            let detail = format!("more than {past} seconds ago");
+            let detail = format!("more than {} days ago: what is older takes an admin's key", past / DAY_SECONDS);
             Problem::new(code::TIMESTAMP_TOO_OLD, detail)
         })
     }
