@@ -258,6 +258,16 @@ async function alerts(context) {
   await page.locator("dialog .badge", { hasText: "seen to" }).waitFor({ timeout: 5_000 }).catch(() => miss("an alert is not seen to"));
   await page.keyboard.press("Escape");
   await page.waitForFunction(() => !document.querySelector("dialog[open]"), null, { timeout: 3_000 }).catch(() => miss("an alert does not close"));
+  // The limit is changed where it stands: what was told of the other one is over.
+  await page.getByRole("link", { name: "seen-to" }).first().click();
+  await page.locator("dialog input[name=limit]").fill("5.00");
+  await page.getByRole("button", { name: "Change", exact: true }).click();
+  await page.locator("dialog .sentence", { hasText: "may use $5 in each month" }).waitFor({ timeout: 5_000 }).catch(() => miss("a budget is not changed"));
+  const { data } = await api("GET", "/api/v1/budgets");
+  const changed = data.find(({ name }) => name === "seen-to");
+  if (changed.limit_usd !== "5.00" || changed.notify.join() !== "to-the-log" || changed.warn_at.join() !== "50" || changed.at_limit !== "warn") miss(`a change changes more: ${JSON.stringify(changed)}`);
+  await page.keyboard.press("Escape");
+  await row.waitFor({ state: "detached", timeout: 15_000 }).catch(() => miss("an alert of a limit that was raised goes on"));
   await page.close();
 }
 

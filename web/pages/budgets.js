@@ -37,12 +37,12 @@ export function Page() {
     ? html`<${Empty} title="No budget yet."><p>A budget warns or blocks once a limit of dollars, tokens or calls is reached, for everything or for one user, key, team …</p><code>tollbook budget set tag.team=ops 200/month --block</code><//>`
     : html`<div class="budget-row">${budgets.map((budget) => html`<div class="budget-of" key=${budget.id}><${BudgetBar} budget=${budget} account=${budget.accounts?.[0]} href=${changed({ open: budget.id, new: null })} /><p class="words">${visible(budget.words)}</p></div>`)}</div>`)}<//>
   <${Alerts} /><${Channels} asked=${channels} />
-  ${shown && html`<${Detail} budget=${shown} onClose=${close} again=${asked.again} />`}
+  ${shown && html`<${Detail} budget=${shown} channels=${channels.data?.data ?? []} onClose=${close} again=${asked.again} />`}
   ${params.get("new") === "1" && isAdmin() && html`<${Form} channels=${channels.data?.data ?? []} onClose=${close} onDone=${() => { close(); asked.again(); }} />`}`;
 }
 
-/** @param {{budget: any, onClose: () => void, again: () => void}} props */
-function Detail({ budget, onClose, again }) {
+/** @param {{budget: any, channels: any[], onClose: () => void, again: () => void}} props */
+function Detail({ budget, channels, onClose, again }) {
   const [error, setError] = useState(/** @type {any} */ (null));
   const [sure, setSure] = useState(false);
   const base = `/api/v1/budgets/${encodeURIComponent(budget.id)}`;
@@ -65,9 +65,30 @@ function Detail({ budget, onClose, again }) {
     ${isOurs && html`<h3>Raise for a while</h3><form class="form" onSubmit=${raise}><div class="row"><label>By <input name="by" required inputmode="decimal" pattern="[0-9]+(\\.[0-9]+)?" placeholder="10.00" /></label>
       <label>For <select name="hours"><option value="4">4 hours</option><option value="24">a day</option><option value="168">a week</option></select></label><label class="wide">Reason <input name="reason" required maxlength="200" /></label></div>
       <div class="actions"><button class="main">Raise</button></div></form>
+      <h3>Change it</h3><${Change} budget=${budget} channels=${channels} onSave=${(/** @type {any} */ body) => act(send("PATCH", base, { body }), false)} />
       <h3>Take it away</h3>${sure ? html`<div class="row"><button class="danger" onClick=${() => act(send("DELETE", base), true)}>Yes, take it away</button><button onClick=${() => setSure(false)}>Keep it</button></div>` : html`<button class="danger" onClick=${() => setSure(true)}>Take this budget away</button>`}`}
     ${budget.source === "config" && html`<p class="quiet">It stands in the configuration and is changed there.</p>`}<//>`;
 }
+
+/** @param {{budget: any, channels: any[], onSave: (body: any) => void}} props */
+function Change({ budget, channels, onSave }) {
+  const limit = ["limit_usd", "limit_tokens", "limit_calls"].find((one) => budget[one] !== undefined) ?? "limit_usd";
+  const known = [...new Set([...channels.map(({ name }) => name), ...(budget.notify ?? [])])];
+  const isPlain = ["warn", "block"].includes(budget.at_limit ?? "block");
+  const save = (/** @type {any} */ event) => {
+    event.preventDefault();
+    const told = new FormData(event.target);
+    const amount = String(told.get("limit"));
+    onSave({ [limit]: limit === "limit_usd" ? amount : Number(amount), warn_at: percents(told.get("warn_at")), notify: told.getAll("notify"), ...(isPlain && { at_limit: told.get("at_limit") }) });
+  };
+  return html`<form class="form" onSubmit=${save}><div class="row"><label>Limit <input name="limit" required inputmode="decimal" pattern="[0-9]+(\\.[0-9]+)?" value=${budget[limit]} /></label>
+    ${isPlain && html`<label>At the limit <select name="at_limit" value=${budget.at_limit ?? "block"}><option value="warn">warn only</option><option value="block">block</option></select></label>`}
+    <label class="wide">Warn at percent <input name="warn_at" pattern="[0-9, ]*" value=${(budget.warn_at ?? [80, 90, 100]).join(", ")} /></label></div>
+    ${known.length > 0 && html`<fieldset><legend>Tell</legend>${known.map((name) => html`<label class="check"><input type="checkbox" name="notify" value=${name} checked=${budget.notify?.includes(name)} /> <${Name} of=${name} /></label>`)}</fieldset>`}
+    <div class="actions"><button class="main">Change</button></div></form>`;
+}
+
+const percents = (/** @type {any} */ text) => String(text).split(",").map((one) => Number(one.trim())).filter((one) => one > 0);
 
 /** What the form will do, as a sentence. @param {any} of */
 function sentence(of) {
@@ -87,7 +108,7 @@ function Form({ channels, onClose, onDone }) {
   const save = async (/** @type {Event} */ event) => {
     event.preventDefault();
     const limit = of.unit === "usd" ? { limit_usd: of.amount } : { [`limit_${of.unit}`]: Number(of.amount) };
-    const body = { name: of.name || sentence({ ...of, key }).slice(0, 60), ...limit, window: of.window, at_limit: of.at_limit, warn_at: of.warn_at.split(",").map((text) => Number(text.trim())).filter((one) => one > 0),
+    const body = { name: of.name || sentence({ ...of, key }).slice(0, 60), ...limit, window: of.window, at_limit: of.at_limit, warn_at: percents(of.warn_at),
       ...(key && (of.each ? { each: key } : { match: { [key]: of.value } })), ...(of.window === "rolling" ? { minutes: Number(of.minutes) } : of.window === "total" ? {} : { time_zone: of.time_zone }),
       ...(of.window === "week" && { first_day: of.first_day }), ...(of.window === "month" && Number(of.reset_day) > 1 && { reset_day: Number(of.reset_day) }), ...(of.at_limit === "block" && { mode: of.mode }), ...(of.notify.length > 0 && { notify: of.notify }) };
     await send("POST", "/api/v1/budgets", { body }).then(onDone, setError);

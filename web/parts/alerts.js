@@ -22,7 +22,7 @@ const State = ({ alert }) => (alert.state === "resolved" ? html`<span class="bad
 /** Who was reached, in a few words. @param {{alert: Alert}} props */
 function Reached({ alert }) {
   const told = alert.deliveries.filter(({ tells }) => tells === "firing");
-  if (told.length === 0) return html`<span class="quiet">nobody: no channel</span>`;
+  if (told.length === 0) return html`<span class="quiet">nobody</span>`;
   return html`${told.map(({ channel, state }) => html`<span class=${`badge ${state === "delivered" ? "ok" : state === "failed" ? "bad" : "warn"}`}>${visible(channel)} ${state}</span> `)}`;
 }
 
