@@ -187,7 +187,9 @@ function Notices({ pulse }) {
   const total = asked.data?.total;
   /** @type {any[]} */
   const said = [];
-  const open = (alerts.data?.data ?? []).filter((/** @type {any} */ one) => !one.acknowledged_at);
+  // Of several thresholds of a budget the highest says it all.
+  const all = (alerts.data?.data ?? []).filter((/** @type {any} */ one) => !one.acknowledged_at);
+  const open = all.filter((/** @type {any} */ one) => !all.some((/** @type {any} */ other) => other.rule === one.rule && other.subject === one.subject && Number(other.threshold) > Number(one.threshold)));
   open.slice(0, 3).forEach((/** @type {any} */ one) => said.push(html`<a href=${onwards("/budgets", { alert: one.id })}>${visible(one.summary)}</a>`));
   if (open.length > 3) said.push(html`<a href=${onwards("/budgets")}>All alerts: ${open.length}${alerts.data.has_more ? " and more" : ""}</a>`);
   if (total?.unpriced_calls) said.push(html`<a href="/prices">${whole(total.unpriced_calls)} calls have no price</a>: their cost is in no sum. Set one, and they can be rated again.`);

@@ -72,7 +72,8 @@ impl<'a> Context<'a> {
         }
         let past = self.window?.past_seconds;
         (ahead < -past).then(|| {
-            let detail = format!("more than {} days ago: what is older takes an admin's key", past / DAY_SECONDS);
+            let detail =
+                format!("more than {} days ago: what is older takes an admin's key", past / DAY_SECONDS);
             Problem::new(code::TIMESTAMP_TOO_OLD, detail)
         })
     }
