@@ -4,7 +4,7 @@
 //! document says what it is, so that it goes on after a crash, and so that reports can say that it is
 //! under way. There is one at a time.
 
-use super::{Difference, PAGE, each_call, event_in};
+use super::{Difference, each_call, event_in};
 use crate::audit::{Act, By};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
@@ -16,12 +16,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tollbook_pricing::Book;
 use tollbook_store::{CallsOrder, CallsQuery, Dimension, Filter, Store, StoreError, StoredCall};
-use tollbook_types::{Adjustment, CostBasis, Money, Rating, Seq, TimeRange, Timestamp};
+use tollbook_types::{Adjustment, CostBasis, Money, Rating, Seq, TimeRange, Timestamp, limits};
 
 /// What the latest run is.
 const DOCUMENT: &str = "rerate";
 /// Models that are told one by one; the sums are of all.
 const MODELS_MAX: usize = 200;
+/// Calls that are adjusted in one go: the sums of an hour are made anew for each go that touches it.
+const STEP: usize = 4 * limits::GROUP_EVENTS_MAX;
 
 /// Which calls are rated again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,7 +139,7 @@ impl Scope {
             filters: self.filters()?,
             order: CallsOrder::Recorded,
             after: None,
-            limit: PAGE,
+            limit: STEP,
         })
     }
 }
