@@ -57,14 +57,14 @@ fn rating_again_shows_the_difference_first_and_is_one_run() {
 fn a_run_that_was_interrupted_goes_on_and_counts_everything_once() {
     let rig = Rig::new();
     let ledger = rig.open();
-    for page in 0..3 {
+    for page in 0..9 {
         let events = (0..1_000).map(|n| event(&format!("e{page}-{n}"), 1_000_000, 0)).collect();
         ledger.submit(events).unwrap();
     }
     let dearer = book("[[model]]\nid = \"gpt-x\"\n[[model.price]]\ninput = \"3\"\noutput = \"2\"\n");
     ledger.set_book(dearer.clone());
     let mut rerating = ledger.begin_rerate(&By::local(), dearer.clone(), Scope::default()).unwrap();
-    assert_eq!(ledger.rerate_on(&mut rerating).unwrap(), None, "two pages are left");
+    assert_eq!(ledger.rerate_on(&mut rerating).unwrap(), None, "the rest is left");
     // What comes later has these prices already, and is none of the run's.
     ledger.submit(vec![event("late", 1_000_000, 0)]).unwrap();
     let other = ledger.rerate(&By::local(), dearer.clone(), Scope::default());
@@ -77,12 +77,12 @@ fn a_run_that_was_interrupted_goes_on_and_counts_everything_once() {
     let mut rerating = ledger.open_rerate().unwrap().unwrap();
     let ended = ledger.rerate_to_its_end(&mut rerating).unwrap();
     let changes = ended.changes.unwrap();
-    assert_eq!((changes.looked_at, changes.calls), (3_000, 3_000));
+    assert_eq!((changes.looked_at, changes.calls), (9_000, 9_000));
     assert_eq!(
         (changes.before_usd.to_string(), changes.after_usd.to_string()),
-        ("3000".into(), "9000".into())
+        ("9000".into(), "27000".into())
     );
-    assert_eq!(cost(&rig, View::Corrected), "9003");
+    assert_eq!(cost(&rig, View::Corrected), "27003");
     assert_eq!(ledger.open_rerate().unwrap().map(|_| ()), None);
     ledger.close().unwrap();
     assert_eq!(rig.verify(), Vec::<String>::new());
