@@ -4,37 +4,39 @@
 
 use crate::api::Api;
 use crate::request::Facts;
-use memchr::memmem;
 
 /// Names of members that bring in what bytes of the request do not bound: a picture is a few bytes
 /// and many tokens, a reference is any text at all.
-const BY_REFERENCE: &[&str] = &[
-    "image",
-    "images",
-    "image_url",
-    "input_image",
-    "file",
-    "file_id",
-    "file_url",
-    "input_file",
-    "document",
-    "inlineData",
-    "inline_data",
-    "fileData",
-    "file_data",
-    "video",
-    "video_url",
-    "input_audio",
-    "audio",
-    "previous_response_id",
-    "conversation",
-    "prompt_id",
-    "cachedContent",
-    "cached_content",
-    "container",
-    "mcp_servers",
-    "attachments",
+const BY_REFERENCE: &[&[u8]] = &[
+    b"image",
+    b"images",
+    b"image_url",
+    b"input_image",
+    b"file",
+    b"file_id",
+    b"file_url",
+    b"input_file",
+    b"document",
+    b"inlineData",
+    b"inline_data",
+    b"fileData",
+    b"file_data",
+    b"video",
+    b"video_url",
+    b"input_audio",
+    b"audio",
+    b"previous_response_id",
+    b"conversation",
+    b"prompt_id",
+    b"cachedContent",
+    b"cached_content",
+    b"container",
+    b"mcp_servers",
+    b"attachments",
 ];
+
+/// The longest of these names with every character escaped, and more.
+const ESCAPED_MAX: usize = 256;
 
 /// Bounds on a request's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,13 +81,26 @@ impl Bounds {
 }
 
 fn is_by_reference(body: &[u8]) -> bool {
-    // A quote, then the name: also where a text says so, which only makes the bound higher.
-    memmem::find_iter(body, "\"").any(|at| {
-        let rest = body.get(at + 1..).unwrap_or_default();
-        BY_REFERENCE.iter().any(|name| {
-            rest.starts_with(name.as_bytes()) && matches!(rest.get(name.len()), Some(b'"' | b'\\'))
-        })
+    // Anything between two quotes, also where a text says so, which only makes the bound higher.
+    let mut quotes = memchr::memchr_iter(b'"', body);
+    let mut from = quotes.next();
+    quotes.any(|to| {
+        let from = from.replace(to).map_or(0, |from| from + 1);
+        let quoted = body.get(from..to).unwrap_or_default();
+        // In a text the closing quote is escaped.
+        let quoted = quoted.strip_suffix(b"\\").unwrap_or(quoted);
+        BY_REFERENCE.contains(&quoted) || unescaped(quoted).is_some_and(|name| is_named(&name))
     })
+}
+
+fn is_named(name: &str) -> bool {
+    BY_REFERENCE.contains(&name.as_bytes())
+}
+
+/// A name that is written with escapes, as nobody does who has nothing to hide.
+fn unescaped(quoted: &[u8]) -> Option<String> {
+    let may_be_name = quoted.len() <= ESCAPED_MAX && memchr::memmem::find(quoted, b"\\u").is_some();
+    may_be_name.then(|| serde_json::from_slice(&[b"\"", quoted, b"\""].concat()).ok())?
 }
 
 #[cfg(test)]
@@ -119,6 +134,9 @@ mod tests {
             ("openai", "/v1/images/generations", r#"{"model":"m"}"#, (Some(13), None, false)),
             ("anthropic", "/v1/messages", r#"{"model":"m","max_tokens":9}"#, (Some(28), Some(9), true)),
             ("anthropic", "/v1/messages", r#"{"model":"m","a":"the \"file\" is"}"#, (None, None, true)),
+            ("openai", chat, r#"{"model":"m","a":[{"image\u005furl":"x"}]}"#, (None, None, true)),
+            ("openai", chat, r#"{"model":"m","a":[{"\u0069mage":"x"}]}"#, (None, None, true)),
+            ("openai", chat, r#"{"model":"m","a":"caf\u00e9"}"#, (Some(29), None, true)),
         ] {
             let facts = Request::facts(provider, "POST", path, None, Some(body.as_bytes()));
             let bounds = Bounds::of(&facts, body.as_bytes());
