@@ -128,7 +128,7 @@ impl Budget {
     }
 
     /// Whether it holds the most dollars that a call can cost.
-    pub(crate) fn is_strict_on_money(&self) -> bool {
+    pub fn is_strict_on_money(&self) -> bool {
         self.mode == Mode::Strict && matches!(self.limit, Limit::Usd(_))
     }
 

@@ -1,29 +1,28 @@
 //! The state machine: one decision over all budgets that match a call, holds, bookings.
 
 use crate::account::{Account, Sums};
+use crate::accounts::Accounts;
 use crate::alert::{Crossing, Remembered, Turn};
 use crate::definition::{AtLimit, Budget, Limit, Mode};
-use crate::hold::{Hold, Share};
+use crate::hold::{Hold, Holds, Share};
 use crate::question::{
     Admitted, Ask, Booked, Booking, Bound, Denied, Item, Limits, Reason, Refused, Standing, Start,
 };
-use crate::rates::Rates;
+use crate::rates::{RateLimit, Rates};
 use crate::scope::{Index, Subject};
 use crate::typical::{Typical, Used};
 use crate::window::Window;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
 use tollbook_types::{Attribution, Dimension, Money, Seq, Timestamp};
 
 /// The longest that a throttled caller is asked to wait.
 const WAIT_SECONDS_MAX: i128 = 60;
 
 struct Slot {
-    /// The budget's id.
-    id: Arc<str>,
     budget: Budget,
     through: Seq,
-    accounts: HashMap<Option<String>, Account>,
+    accounts: Accounts<Account>,
     /// Until when no account changes by the passing of time alone.
     quiet_until: Option<Timestamp>,
 }
@@ -37,16 +36,15 @@ pub struct Engine {
     /// Places of budgets by their ids.
     places: HashMap<String, usize>,
     index: Index,
-    holds: HashMap<String, Hold>,
+    /// Their shares name budgets and rate limits by place.
+    holds: Holds,
     typical: Typical,
     crossings: Vec<Crossing>,
 }
 
 /// What one budget asks of a call.
 struct Claim {
-    place: usize,
-    instance: Option<String>,
-    amount: i128,
+    share: Share,
     next_at: Option<Timestamp>,
 }
 
@@ -55,39 +53,38 @@ impl Engine {
     /// with holds of the calls in flight that it is for. Thresholds that are passed already are told
     /// with the next look, unless they are [`Engine::remember`]ed.
     pub fn set(&mut self, budget: Budget, start: &Start, now: Timestamp) {
-        let id = Arc::from(budget.id.as_str());
-        let mut slot =
-            Slot { id, budget, through: start.through, accounts: HashMap::new(), quiet_until: None };
+        let known = self.places.get(&budget.id).copied();
+        let place = known.unwrap_or(self.slots.len());
+        let through = start.through;
+        let mut slot = Slot { budget, through, accounts: Accounts::default(), quiet_until: None };
         for (instance, at, sums) in &start.used {
-            let account = slot.accounts.entry(instance.clone()).or_default();
+            let account = slot.accounts.open(instance.as_deref());
             account.advance(&slot.budget, now);
             account.add(&slot.budget, *at, *sums);
         }
         for hold in self.holds.values_mut() {
-            hold.parts.retain(|share| share.budget != slot.id);
+            hold.parts.retain(|share| share.place != place);
             let subject = hold.subject();
             if slot.budget.scope.admits(&subject) {
                 let amount = worst_amount(slot.budget.limit, &hold.worst).unwrap_or(0);
-                let instance = slot.budget.scope.instance(&subject);
-                let account = slot.accounts.entry(instance.clone()).or_default();
+                let account = slot.accounts.open(slot.budget.scope.instance(&subject));
                 account.advance(&slot.budget, now);
                 let key = slot.budget.window.key(hold.at, &slot.budget.zone.1);
                 account.add_to(key, Sums { held: amount, ..Sums::default() });
                 if slot.budget.is_strict_on_money() {
                     hold.strict_picos = Some(amount);
                 }
-                hold.parts.push(Share { budget: slot.id.clone(), instance, amount, key });
+                hold.parts.push(Share { place, amount, key });
             }
         }
-        let known = self.places.get(&slot.budget.id).copied();
-        match known {
+        match self.slots.get_mut(place) {
             None => {
-                self.index.add(self.slots.len(), &slot.budget.scope);
-                self.places.insert(slot.budget.id.clone(), self.slots.len());
+                self.index.add(place, &slot.budget.scope);
+                self.places.insert(slot.budget.id.clone(), place);
                 self.slots.push(slot);
             }
-            Some(place) => {
-                self.slots[place] = slot;
+            Some(known) => {
+                *known = slot;
                 self.reindex();
             }
         }
@@ -99,7 +96,7 @@ impl Engine {
         let Some(slot) = self.places.get(id).map(|place| &mut self.slots[*place]) else { return };
         let may_repeat = matches!(slot.budget.window, Window::Rolling { .. });
         for Remembered { instance, window, percent, limit, holds } in told {
-            let account = slot.accounts.entry(instance.clone()).or_default();
+            let account = slot.accounts.open(instance.as_deref());
             account.advance(&slot.budget, now);
             let is_present = match slot.budget.window {
                 Window::Calendar(_) => account.first() == *window,
@@ -114,11 +111,30 @@ impl Engine {
 
     /// Takes a budget away.
     pub fn remove(&mut self, id: &str) {
-        self.slots.retain(|slot| slot.budget.id != id);
+        let Some(place) = self.places.get(id).copied() else { return };
+        self.slots.remove(place);
         for hold in self.holds.values_mut() {
-            hold.parts.retain(|share| *share.budget != *id);
+            hold.parts.retain(|share| share.place != place);
+            // Those after it have moved up.
+            hold.parts.iter_mut().filter(|share| share.place > place).for_each(|share| share.place -= 1);
         }
         self.reindex();
+    }
+
+    /// Adds a rate limit, or changes the one with its id, which begins with nothing used then.
+    pub fn set_rate_limit(&mut self, limit: RateLimit) {
+        if let Some(place) = self.rates.set(limit) {
+            self.holds.values_mut().for_each(|hold| hold.rates.retain(|part| part.place != place));
+        }
+    }
+
+    /// Takes a rate limit away.
+    pub fn remove_rate_limit(&mut self, id: &str) {
+        let Some(place) = self.rates.remove(id) else { return };
+        for hold in self.holds.values_mut() {
+            hold.rates.retain(|part| part.place != place);
+            hold.rates.iter_mut().filter(|part| part.place > place).for_each(|part| part.place -= 1);
+        }
     }
 
     fn reindex(&mut self) {
@@ -135,39 +151,37 @@ impl Engine {
     /// Lets a call go against all budgets and rate limits that match it, or says which one is in the
     /// way. Nothing is held by those that were not in the way then.
     pub fn admit(&mut self, ask: &Ask<'_>) -> Result<Admitted, Refused> {
-        let typical = self.typical.of(ask.subject.who.operation.as_deref(), sent_model(ask));
+        let (subject, typical) = (ask.subject(), self.typical_of(ask));
         let tokens = tokens(ask, typical);
-        let rates = self.rates.find(ask, tokens).map_err(Refused::Rate)?;
-        let claims = self.claims(ask, typical)?;
+        let rates = self.rates.find(ask, &subject, tokens).map_err(Refused::Rate)?;
+        let claims = self.claims(ask, &subject, typical)?;
         let mut admitted = Admitted { held: None, left: None, budgets: claims.len(), is_strict: false };
-        let mut hold = Hold::of(ask);
-        hold.rates = self.rates.take(rates, ask, tokens);
-        for claim in claims {
-            let slot = &mut self.slots[claim.place];
-            let budget = &slot.budget;
+        let (id, mut hold) = self.holds.blank(ask);
+        self.rates.take(&rates, ask, &subject, tokens, &mut hold.rates);
+        hold.parts.reserve_exact(claims.len());
+        for Claim { share, next_at } in claims {
+            let Slot { budget, accounts, .. } = &mut self.slots[share.place];
             admitted.is_strict |= budget.mode == Mode::Strict && budget.at_limit != AtLimit::Warn;
-            let account = slot.accounts.entry(claim.instance.clone()).or_default();
-            let key = account.key(budget, ask.at);
-            account.add_to(key, Sums { held: claim.amount, ..Sums::default() });
-            if claim.next_at.is_some() {
-                account.next_at = claim.next_at;
-            }
+            let account = accounts.open(budget.scope.instance(&subject));
+            account.add_to(share.key, Sums { held: share.amount, ..Sums::default() });
+            account.next_at = next_at.or(account.next_at);
             if matches!(budget.limit, Limit::Usd(_)) {
                 let counted = account.sums(budget, ask.at).counted(budget.mode);
                 let left = budget.limit_at(ask.at).saturating_sub(counted).max(0);
                 let least = admitted.left.map_or(left, |known| known.picos().min(left));
-                let most = admitted.held.map_or(claim.amount, |known| known.picos().max(claim.amount));
+                let most = admitted.held.map_or(share.amount, |known| known.picos().max(share.amount));
                 admitted.left = Some(Money::from_picos(least));
                 admitted.held = Some(Money::from_picos(most));
                 if budget.is_strict_on_money() {
-                    hold.strict_picos = Some(claim.amount);
+                    hold.strict_picos = Some(share.amount);
                 }
             }
-            let (budget, instance) = (slot.id.clone(), claim.instance);
-            hold.parts.push(Share { budget, instance, amount: claim.amount, key });
+            hold.parts.push(share);
         }
         if !hold.parts.is_empty() || !hold.rates.is_empty() || ask.expires_at.is_some() {
-            self.holds.insert(ask.id.to_owned(), hold);
+            self.holds.insert((id, hold));
+        } else {
+            self.holds.spare((id, hold));
         }
         Ok(admitted)
     }
@@ -175,34 +189,53 @@ impl Engine {
     /// Whether a request may go of which nothing will be booked. Nothing is held for it; rate limits
     /// count it as a request.
     pub fn pass(&mut self, ask: &Ask<'_>) -> Result<(), Refused> {
-        let rates = self.rates.find(ask, 0).map_err(Refused::Rate)?;
-        let typical = self.typical.of(ask.subject.who.operation.as_deref(), sent_model(ask));
-        self.claims(ask, typical)?;
-        let mut parts = self.rates.take(rates, ask, 0);
-        self.rates.ended(&mut parts);
+        let subject = ask.subject();
+        let rates = self.rates.find(ask, &subject, 0).map_err(Refused::Rate)?;
+        self.claims(ask, &subject, self.typical_of(ask))?;
+        let mut parts = Vec::new();
+        self.rates.take(&rates, ask, &subject, 0, &mut parts);
+        self.rates.ended(&mut parts, &subject);
         Ok(())
     }
 
-    fn claims(&mut self, ask: &Ask<'_>, typical: Option<Used>) -> Result<Vec<Claim>, Refused> {
-        let places = self.index.find(&ask.subject);
-        places.into_iter().map(|place| self.claim(place, ask, typical).map_err(Refused::Budget)).collect()
+    /// What calls of its kind usually use.
+    fn typical_of(&self, ask: &Ask<'_>) -> Option<Used> {
+        let sent_model = ask.model.or(ask.request_model).unwrap_or_default();
+        self.typical.of(ask.who.operation.as_deref(), sent_model)
+    }
+
+    fn find(&self, subject: &Subject<'_>) -> Vec<usize> {
+        self.index.find(subject, |place| &self.slots[place].budget.scope)
+    }
+
+    fn claims(
+        &mut self,
+        ask: &Ask<'_>,
+        subject: &Subject<'_>,
+        typical: Option<Used>,
+    ) -> Result<Vec<Claim>, Refused> {
+        let places = self.find(subject).into_iter();
+        places.map(|place| self.claim(place, ask, subject, typical).map_err(Refused::Budget)).collect()
     }
 
     /// A call is no longer under way; what it used is booked later.
     pub fn ended(&mut self, id: &str) {
         if let Some(hold) = self.holds.get_mut(id) {
-            self.rates.ended(&mut hold.rates);
+            let mut parts = std::mem::take(&mut hold.rates);
+            self.rates.ended(&mut parts, &hold.subject());
+            hold.rates = parts;
         }
     }
 
     /// Knows a hold of before again, without asking: budgets that are set afterwards hold for it.
     pub fn restore(&mut self, ask: &Ask<'_>) {
-        self.holds.insert(ask.id.to_owned(), Hold::of(ask));
+        let hold = self.holds.blank(ask);
+        self.holds.insert(hold);
     }
 
     /// Whether there is a hold with this id.
     pub fn is_held(&self, id: &str) -> bool {
-        self.holds.contains_key(id)
+        self.holds.get(id).is_some()
     }
 
     /// What the strict budgets hold for a call, in dollars, if they do.
@@ -211,19 +244,22 @@ impl Engine {
     }
 
     /// What a budget asks of a call, if it fits.
-    fn claim(&mut self, place: usize, ask: &Ask<'_>, typical: Option<Used>) -> Result<Claim, Box<Denied>> {
-        let instance = self.advance(place, &ask.subject, ask.at);
-        let slot = &self.slots[place];
-        let budget = &slot.budget;
-        let account = slot.accounts.get(&instance);
-        let sums = account.map(|account| account.sums(budget, ask.at)).unwrap_or_default();
+    fn claim(
+        &mut self,
+        place: usize,
+        ask: &Ask<'_>,
+        subject: &Subject<'_>,
+        typical: Option<Used>,
+    ) -> Result<Claim, Box<Denied>> {
+        let Slot { budget, accounts, .. } = &mut self.slots[place];
+        let instance = budget.scope.instance(subject);
+        let account = accounts.open(instance);
+        advance(budget, instance, account, ask.at, &mut self.crossings);
+        let (budget, account) = (&*budget, &*account);
+        let sums = account.sums(budget, ask.at);
         let limit = budget.limit_at(ask.at);
         let deny = |reason: Reason, needed: Option<i128>| {
-            Box::new(Denied {
-                reason,
-                standing: standing(budget, instance.as_deref(), account, ask.at),
-                needed,
-            })
+            Box::new(Denied { reason, standing: standing(budget, instance, Some(account), ask.at), needed })
         };
         let (amount, is_known) = match amount(budget, ask, typical) {
             Ok(amount) => (amount, true),
@@ -243,7 +279,7 @@ impl Engine {
             AtLimit::Block => return Err(deny(Reason::Spent, Some(amount))),
             AtLimit::Throttle if fits && !is_near => {}
             AtLimit::Throttle => {
-                let earliest = account.and_then(|account| account.next_at).filter(|next| *next > ask.at);
+                let earliest = account.next_at.filter(|next| *next > ask.at);
                 let wait = match earliest {
                     _ if !fits => Some(WAIT_SECONDS_MAX),
                     Some(next) => Some(i128::from(next.as_second() - ask.at.as_second()).max(1)),
@@ -257,10 +293,12 @@ impl Engine {
             }
             AtLimit::Downgrade { .. } if fits && !is_near => {}
             // A limit that is strict is one for the cheaper model, too.
-            AtLimit::Downgrade { .. } if ask.is_downgraded && (fits || !is_strict) => {}
-            AtLimit::Downgrade { .. } if ask.is_downgraded => return Err(deny(Reason::Spent, Some(amount))),
+            AtLimit::Downgrade { .. } if ask.model.is_some() && (fits || !is_strict) => {}
+            AtLimit::Downgrade { .. } if ask.model.is_some() => {
+                return Err(deny(Reason::Spent, Some(amount)));
+            }
             AtLimit::Downgrade { models } => {
-                let asked = ask.subject.request_model;
+                let asked = ask.request_model;
                 match models.iter().find(|(from, _)| Some(from.as_str()) == asked) {
                     Some((_, to)) => return Err(deny(Reason::Downgrade { to: to.clone() }, Some(amount))),
                     None if fits => {}
@@ -270,61 +308,70 @@ impl Engine {
                 }
             }
         }
-        Ok(Claim { place, instance, amount, next_at })
+        Ok(Claim { share: Share { place, amount, key: account.key(budget, ask.at) }, next_at })
     }
 
     /// Books an entry or a correction: it settles its hold, and counts in every budget that it
     /// matches and that does not have it already.
     pub fn book(&mut self, booking: &Booking<'_>, now: Timestamp) -> Booked {
         let mut booked = Booked::default();
-        let mut touched: Vec<(usize, Option<String>)> = Vec::new();
-        let hold = booking.hold.and_then(|id| self.holds.remove(id));
-        if let Some(hold) = &hold {
-            let tokens = booking.items.iter().fold(0_i128, |sum, item| sum.saturating_add(item.tokens));
-            self.let_go(hold, tokens, now);
-            let cost = booking.items.iter().fold(0_i128, |sum, item| sum.saturating_add(item.cost.picos()));
-            booked =
-                Booked { settled: true, exceeded: hold.strict_picos.is_some_and(|strict| cost > strict) };
-        }
         let mut used = Used::default();
         for item in booking.items {
             used.picos = used.picos.saturating_add(item.cost.picos());
             used.tokens = used.tokens.saturating_add(item.tokens);
+        }
+        let mut hold = booking.hold.and_then(|id| self.holds.remove(id));
+        if let Some((_, hold)) = &mut hold {
+            self.let_go(hold, used.tokens, now);
+            let exceeded = hold.strict_picos.is_some_and(|strict| used.picos > strict);
+            booked = Booked { settled: true, exceeded };
+        }
+        let mut touched: Vec<(usize, Option<&str>)> = Vec::new();
+        for item in booking.items {
             let subject = Subject { model: Some(item.model), ..booking.subject };
-            for place in self.index.find(&subject) {
-                if booking.seq <= self.slots[place].through {
+            for place in self.find(&subject) {
+                let Slot { budget, through, accounts, .. } = &mut self.slots[place];
+                if booking.seq <= *through {
                     continue;
                 }
-                let instance = self.advance(place, &subject, now);
-                let slot = &mut self.slots[place];
-                let account = slot.accounts.entry(instance.clone()).or_default();
-                let sums = item_sums(slot.budget.limit, item);
-                match hold.as_ref().and_then(|hold| hold.share(&slot.budget.id, &instance)) {
+                let instance = budget.scope.instance(&subject);
+                let account = accounts.open(instance);
+                advance(budget, instance, account, now, &mut self.crossings);
+                let sums = item_sums(budget.limit, item);
+                let share = hold.as_ref().and_then(|(_, hold)| hold.share(place, budget, instance));
+                match share {
                     // It counts where it was held, whatever the clock has done since.
                     Some(share) => account.add_to(share.key, sums),
-                    None => account.add(&slot.budget, booking.at, sums),
+                    None => account.add(budget, booking.at, sums),
                 }
-                if !touched.contains(&(place, instance.clone())) {
+                if !touched.contains(&(place, instance)) {
                     touched.push((place, instance));
                 }
             }
         }
         for (place, instance) in touched {
-            self.look(place, &instance, now);
+            let Slot { budget, accounts, .. } = &mut self.slots[place];
+            let account = accounts.open(instance);
+            look(budget, instance, account, now, &mut self.crossings);
         }
-        let sent = hold.as_ref().and_then(Hold::sent_model).or(booking.subject.request_model);
+        let sent = hold.as_ref().and_then(|(_, hold)| hold.sent_model()).or(booking.subject.request_model);
         if booking.is_typical
             && let Some(model) = sent.or(booking.items.first().map(|item| item.model))
         {
             self.typical.learn(booking.subject.who.operation.as_deref(), model, used);
+        }
+        if let Some(hold) = hold {
+            self.holds.spare(hold);
         }
         booked
     }
 
     /// Gives back what was held for a call that costs nothing. False if there is no such hold.
     pub fn release(&mut self, id: &str, now: Timestamp) -> bool {
-        let hold = self.holds.remove(id);
-        hold.map(|hold| self.let_go(&hold, 0, now)).is_some()
+        let Some((id, mut hold)) = self.holds.remove(id) else { return false };
+        self.let_go(&mut hold, 0, now);
+        self.holds.spare((id, hold));
+        true
     }
 
     /// Time passes: windows begin anew, holds expire, idle accounts are forgotten.
@@ -332,22 +379,20 @@ impl Engine {
         self.rates.tick(now);
         let is_over = |hold: &Hold| hold.expires_at.is_some_and(|end| end <= now);
         let over: Vec<String> =
-            self.holds.iter().filter(|(_, hold)| is_over(hold)).map(|(id, _)| id.clone()).collect();
+            self.holds.iter().filter(|(_, hold)| is_over(hold)).map(|(id, _)| id.to_owned()).collect();
         for id in over {
             self.release(&id, now);
         }
-        for place in 0..self.slots.len() {
-            if self.slots[place].quiet_until.is_some_and(|until| now < until) {
+        for Slot { budget, accounts, quiet_until, .. } in &mut self.slots {
+            if quiet_until.is_some_and(|until| now < until) {
                 continue;
             }
-            let instances: Vec<Option<String>> = self.slots[place].accounts.keys().cloned().collect();
-            for instance in instances {
-                self.advance_instance(place, &instance, now);
-                self.look(place, &instance, now);
-            }
-            let slot = &mut self.slots[place];
-            slot.accounts.retain(|_, account| !account.is_idle());
-            slot.quiet_until = Some(slot.budget.changes_after(now));
+            accounts.retain(|instance, account| {
+                advance(budget, instance, account, now, &mut self.crossings);
+                look(budget, instance, account, now, &mut self.crossings);
+                !account.is_idle()
+            });
+            *quiet_until = Some(budget.changes_after(now));
         }
     }
 
@@ -360,8 +405,8 @@ impl Engine {
     /// used, most first; without `each`, one.
     pub fn standings(&self, id: &str, now: Timestamp) -> Vec<Standing> {
         let Some(slot) = self.places.get(id).map(|place| &self.slots[*place]) else { return Vec::new() };
-        let of = |(instance, account): (&Option<String>, &Account)| {
-            standing(&slot.budget, instance.as_deref(), Some(account), now)
+        let of = |(instance, account): (Option<&str>, &Account)| {
+            standing(&slot.budget, instance, Some(account), now)
         };
         let mut all: Vec<Standing> = slot.accounts.iter().map(of).collect();
         if slot.budget.scope.each.is_none() && all.is_empty() {
@@ -377,7 +422,7 @@ impl Engine {
             let used = |account: &Account| account.sums(&slot.budget, now).used();
             let tightest = slot.accounts.iter().max_by_key(|(_, account)| used(account));
             let (instance, account) = tightest.unzip();
-            standing(&slot.budget, instance.and_then(Option::as_deref), account, now)
+            standing(&slot.budget, instance.flatten(), account, now)
         };
         self.slots.iter().take(most).map(of).collect()
     }
@@ -387,9 +432,9 @@ impl Engine {
         let of = |place: usize| {
             let slot = &self.slots[place];
             let instance = slot.budget.scope.instance(subject);
-            standing(&slot.budget, instance.as_deref(), slot.accounts.get(&instance), now)
+            standing(&slot.budget, instance, slot.accounts.get(instance), now)
         };
-        self.index.find(subject).into_iter().map(of).collect()
+        self.find(subject).into_iter().map(of).collect()
     }
 
     /// Every limit that may apply to calls on an account, with what else it asks of them.
@@ -401,9 +446,8 @@ impl Engine {
         let of = |slot: &Slot| {
             let asked = slot.budget.scope.asks_of(who)?;
             let each = slot.budget.scope.each.as_ref();
-            let instance = each.and_then(|each| each.on_account(who)).map(str::to_owned);
-            let account = slot.accounts.get(&instance);
-            Some((standing(&slot.budget, instance.as_deref(), account, now), asked))
+            let instance = each.and_then(|each| each.on_account(who));
+            Some((standing(&slot.budget, instance, slot.accounts.get(instance), now), asked))
         };
         self.slots.iter().filter_map(of).collect()
     }
@@ -413,54 +457,57 @@ impl Engine {
         self.holds.len()
     }
 
-    fn let_go(&mut self, hold: &Hold, tokens: i128, now: Timestamp) {
-        self.rates.settle(&hold.rates, tokens);
+    fn let_go(&mut self, hold: &mut Hold, tokens: i128, now: Timestamp) {
+        let mut rates = std::mem::take(&mut hold.rates);
+        let subject = hold.subject();
+        self.rates.settle(&mut rates, &subject, tokens);
         for share in &hold.parts {
-            let Some(place) = self.places.get(&*share.budget).copied() else { continue };
-            self.advance_instance(place, &share.instance, now);
-            if let Some(account) = self.slots[place].accounts.get_mut(&share.instance) {
+            let Slot { budget, accounts, .. } = &mut self.slots[share.place];
+            let instance = budget.scope.instance(&subject);
+            if let Some(account) = accounts.get_mut(instance) {
+                advance(budget, instance, account, now, &mut self.crossings);
                 account.add_to(share.key, Sums { held: -share.amount, ..Sums::default() });
             }
         }
+        hold.rates = rates;
     }
+}
 
-    /// Has the account of a call go on to its window, and tells which account that is.
-    fn advance(&mut self, place: usize, subject: &Subject<'_>, now: Timestamp) -> Option<String> {
-        let slot = &mut self.slots[place];
-        let instance = slot.budget.scope.instance(subject);
-        if !slot.accounts.contains_key(&instance) {
-            slot.accounts.insert(instance.clone(), Account::default());
-        }
-        self.advance_instance(place, &instance, now);
-        instance
+/// Has an account go on to its window; what that resolves is told.
+fn advance(
+    budget: &Budget,
+    instance: Option<&str>,
+    account: &mut Account,
+    now: Timestamp,
+    crossings: &mut Vec<Crossing>,
+) {
+    let before = account.first();
+    if account.advance(budget, now) {
+        let turns = account.fired.end();
+        let told = Told { budget, instance, window: before, spent: 0, now };
+        crossings.extend(told.crossings(turns));
     }
+}
 
-    fn advance_instance(&mut self, place: usize, instance: &Option<String>, now: Timestamp) {
-        let slot = &mut self.slots[place];
-        let Some(account) = slot.accounts.get_mut(instance) else { return };
-        let before = account.first();
-        if account.advance(&slot.budget, now) {
-            let turns = account.fired.end();
-            let told = Told { slot: &slot.budget, instance, window: before, spent: 0, now };
-            self.crossings.extend(told.crossings(turns));
-        }
-    }
-
-    fn look(&mut self, place: usize, instance: &Option<String>, now: Timestamp) {
-        let slot = &mut self.slots[place];
-        let Some(account) = slot.accounts.get_mut(instance) else { return };
-        let (spent, limit) = (account.present(&slot.budget, now).spent, slot.budget.limit_at(now));
-        let may_repeat = matches!(slot.budget.window, Window::Rolling { .. });
-        let turns = account.fired.look(&slot.budget.warn_at, spent, limit, may_repeat);
-        let told = Told { slot: &slot.budget, instance, window: account.first(), spent, now };
-        self.crossings.extend(told.crossings(turns));
-    }
+/// Tells which thresholds an account has passed.
+fn look(
+    budget: &Budget,
+    instance: Option<&str>,
+    account: &mut Account,
+    now: Timestamp,
+    crossings: &mut Vec<Crossing>,
+) {
+    let (spent, limit) = (account.present(budget, now).spent, budget.limit_at(now));
+    let may_repeat = matches!(budget.window, Window::Rolling { .. });
+    let turns = account.fired.look(&budget.warn_at, spent, limit, may_repeat);
+    let told = Told { budget, instance, window: account.first(), spent, now };
+    crossings.extend(told.crossings(turns));
 }
 
 /// What crossings have in common.
 struct Told<'a> {
-    slot: &'a Budget,
-    instance: &'a Option<String>,
+    budget: &'a Budget,
+    instance: Option<&'a str>,
     window: Option<Timestamp>,
     spent: i128,
     now: Timestamp,
@@ -469,22 +516,17 @@ struct Told<'a> {
 impl Told<'_> {
     fn crossings(&self, turns: Vec<(u32, Turn)>) -> Vec<Crossing> {
         let crossing = |(percent, turn)| Crossing {
-            budget: self.slot.id.clone(),
-            instance: self.instance.clone(),
-            window: self.window.filter(|_| self.slot.window != Window::Total),
+            budget: self.budget.id.clone(),
+            instance: self.instance.map(str::to_owned),
+            window: self.window.filter(|_| self.budget.window != Window::Total),
             percent,
             spent: self.spent,
-            limit: self.slot.limit_at(self.now),
+            limit: self.budget.limit_at(self.now),
             at: self.now,
             turn,
         };
         turns.into_iter().map(crossing).collect()
     }
-}
-
-/// The model that is asked for at the provider.
-fn sent_model<'a>(ask: &Ask<'a>) -> &'a str {
-    ask.subject.model.or(ask.subject.request_model).unwrap_or_default()
 }
 
 /// What a call counts as while it is in flight.

@@ -7,6 +7,7 @@
 //! must never know a store, a provider, a price, HTTP or a wall clock.
 
 mod account;
+mod accounts;
 mod alert;
 mod definition;
 mod engine;

@@ -4,7 +4,8 @@ use crate::account::Sums;
 use crate::definition::{Limit, Mode};
 use crate::rates::Limited;
 use crate::scope::Subject;
-use tollbook_types::{Digest, Money, Seq, Timestamp};
+use std::sync::Arc;
+use tollbook_types::{Attribution, Digest, Money, Seq, Timestamp};
 
 /// Why the cost of a call has no bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,18 +32,30 @@ pub struct Ask<'a> {
     pub id: &'a str,
     /// Its admission.
     pub at: Timestamp,
-    /// What is known of it.
-    pub subject: Subject<'a>,
+    /// The provider.
+    pub provider: &'a str,
+    /// The model that it asks for, if known.
+    pub request_model: Option<&'a str>,
+    /// The model that a budget had that one changed to.
+    pub model: Option<&'a str>,
+    /// On whose account.
+    pub who: &'a Arc<Attribution>,
     /// The most that it can use.
     pub worst: Bound,
     /// The most that it can use with an answer of a usual length, for calls of which nothing is known.
     pub usual: Bound,
     /// When the hold goes by itself. Without it, never: it goes with its call.
     pub expires_at: Option<Timestamp>,
-    /// Whether the subject's model is one that a budget had the requested one changed to.
-    pub is_downgraded: bool,
     /// What tells the same request from others, where a rate limit looks at that.
     pub fingerprint: Option<Digest>,
+}
+
+impl<'a> Ask<'a> {
+    /// What is known of the call.
+    pub fn subject(&self) -> Subject<'a> {
+        let Ask { provider, request_model, model, who, .. } = *self;
+        Subject { provider, request_model, model, who }
+    }
 }
 
 /// What a call is let go with.

@@ -4,9 +4,11 @@
 //! booked. A limiter beside the engine could do neither. Nothing is kept: a process begins with
 //! nothing used.
 
+use crate::accounts::Accounts;
 use crate::question::Ask;
 use crate::scope::{Index, Scope, Subject};
-use std::collections::{BTreeMap, HashMap};
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use tollbook_types::{Attribution, Digest, Dimension, Timestamp};
 
@@ -81,11 +83,11 @@ pub struct RateStanding {
     pub under_way: u64,
 }
 
-/// What one limit counts for a call in flight.
-#[derive(Clone, Debug)]
+/// What one limit counts for a call in flight. In which of its accounts, the call's subject tells.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
-    limit: String,
-    instance: Option<String>,
+    /// The limit's place.
+    pub place: usize,
     tokens: i128,
     is_under_way: bool,
 }
@@ -176,7 +178,7 @@ impl Account {
 
 struct Slot {
     limit: RateLimit,
-    accounts: HashMap<Option<String>, Account>,
+    accounts: Accounts<Account>,
 }
 
 /// All rate limits.
@@ -189,10 +191,11 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Adds a limit, or changes the one with its id, which begins with nothing used then.
-    pub fn set(&mut self, limit: RateLimit) {
-        let slot = Slot { limit, accounts: HashMap::new() };
-        let known = self.places.get(&slot.limit.id).copied();
+    /// Adds a limit, or changes the one with its id, whose place it returns: what was counted there
+    /// counts no more.
+    pub(crate) fn set(&mut self, limit: RateLimit) -> Option<usize> {
+        let known = self.places.get(&limit.id).copied();
+        let slot = Slot { limit, accounts: Accounts::default() };
         match known {
             None => {
                 self.index.add(self.slots.len(), &slot.limit.scope);
@@ -204,12 +207,15 @@ impl Rates {
                 self.reindex();
             }
         }
+        known
     }
 
-    /// Takes a limit away.
-    pub fn remove(&mut self, id: &str) {
-        self.slots.retain(|slot| slot.limit.id != id);
+    /// Takes the limit with this id away, and returns its place: those after it move up.
+    pub(crate) fn remove(&mut self, id: &str) -> Option<usize> {
+        let place = self.places.get(id).copied()?;
+        self.slots.remove(place);
         self.reindex();
+        Some(place)
     }
 
     fn reindex(&mut self) {
@@ -223,27 +229,38 @@ impl Rates {
         self.slots.iter().any(|slot| slot.limit.identical.is_some())
     }
 
-    /// The limits that match a call, or the one that it has to wait for longest.
+    /// Whether a limit looks at how many calls there are at once.
+    pub fn counts_at_once(&self) -> bool {
+        self.slots.iter().any(|slot| slot.limit.concurrent.is_some())
+    }
+
+    /// The places of the limits that match a call, or the one that it has to wait for longest.
     pub(crate) fn find(
         &self,
         ask: &Ask<'_>,
+        subject: &Subject<'_>,
         tokens: i128,
-    ) -> Result<Vec<(usize, Option<String>)>, Box<Limited>> {
-        let mut found = Vec::new();
+    ) -> Result<Vec<usize>, Box<Limited>> {
+        let found = self.matching(subject);
         let mut longest: Option<(i128, Limited)> = None;
         let nothing = Account::default();
-        for place in self.index.find(&ask.subject) {
-            let Slot { limit, accounts } = &self.slots[place];
-            let instance = limit.scope.instance(&ask.subject);
-            let account = accounts.get(&instance).unwrap_or(&nothing);
+        for place in &found {
+            let Slot { limit, accounts } = &self.slots[*place];
+            let instance = limit.scope.instance(subject);
+            let account = accounts.get(instance).unwrap_or(&nothing);
             if let Some((rate, quota, wait)) = account.wait(limit, ask, tokens)
                 && longest.as_ref().is_none_or(|(known, _)| *known < wait)
             {
-                let (id, name, instance) = (limit.id.clone(), limit.name.clone(), instance.clone());
-                let retry_after_s = seconds(wait);
-                longest = Some((wait, Limited { limit: id, name, instance, rate, quota, retry_after_s }));
+                let limited = Limited {
+                    limit: limit.id.clone(),
+                    name: limit.name.clone(),
+                    instance: instance.map(str::to_owned),
+                    rate,
+                    quota,
+                    retry_after_s: seconds(wait),
+                };
+                longest = Some((wait, limited));
             }
-            found.push((place, instance));
         }
         match longest {
             None => Ok(found),
@@ -251,26 +268,31 @@ impl Rates {
         }
     }
 
-    /// Counts a call that goes.
+    fn matching(&self, subject: &Subject<'_>) -> Vec<usize> {
+        self.index.find(subject, |place| &self.slots[place].limit.scope)
+    }
+
+    /// Counts a call that goes, and what in its `parts`.
     pub(crate) fn take(
         &mut self,
-        found: Vec<(usize, Option<String>)>,
+        found: &[usize],
         ask: &Ask<'_>,
+        subject: &Subject<'_>,
         tokens: i128,
-    ) -> Vec<Part> {
-        let take = |(place, instance): (usize, Option<String>)| {
-            let Slot { limit, accounts } = &mut self.slots[place];
-            accounts.entry(instance.clone()).or_default().take(limit, ask, tokens);
-            Part { limit: limit.id.clone(), instance, tokens, is_under_way: true }
-        };
-        found.into_iter().map(take).collect()
+        parts: &mut Vec<Part>,
+    ) {
+        for place in found {
+            let Slot { limit, accounts } = &mut self.slots[*place];
+            accounts.open(limit.scope.instance(subject)).take(limit, ask, tokens);
+            parts.push(Part { place: *place, tokens, is_under_way: true });
+        }
     }
 
     /// A call is no longer under way.
-    pub(crate) fn ended(&mut self, parts: &mut [Part]) {
+    pub(crate) fn ended(&mut self, parts: &mut [Part], subject: &Subject<'_>) {
         for part in parts {
             if std::mem::take(&mut part.is_under_way)
-                && let Some((_, account)) = self.account(part)
+                && let Some((_, account)) = self.account(part, subject)
             {
                 account.under_way = account.under_way.saturating_sub(1);
             }
@@ -278,11 +300,10 @@ impl Rates {
     }
 
     /// A call is booked, with so many tokens.
-    pub(crate) fn settle(&mut self, parts: &[Part], tokens: i128) {
-        let mut parts = parts.to_vec();
-        self.ended(&mut parts);
-        for part in &parts {
-            if let Some((limit, account)) = self.account(part)
+    pub(crate) fn settle(&mut self, parts: &mut [Part], subject: &Subject<'_>, tokens: i128) {
+        self.ended(parts, subject);
+        for part in parts {
+            if let Some((limit, account)) = self.account(part, subject)
                 && let Some(more) = share(tokens.saturating_sub(part.tokens), limit.tokens.unwrap_or(0))
             {
                 account.tokens.empty_at = account.tokens.empty_at.saturating_add(more);
@@ -290,19 +311,20 @@ impl Rates {
         }
     }
 
-    fn account(&mut self, part: &Part) -> Option<(&RateLimit, &mut Account)> {
-        let slot = &mut self.slots[*self.places.get(&part.limit)?];
-        Some((&slot.limit, slot.accounts.get_mut(&part.instance)?))
+    fn account(&mut self, part: &Part, subject: &Subject<'_>) -> Option<(&RateLimit, &mut Account)> {
+        let Slot { limit, accounts } = self.slots.get_mut(part.place)?;
+        let account = accounts.get_mut(limit.scope.instance(subject))?;
+        Some((limit, account))
     }
 
     /// Time passes: what has run out is forgotten.
     pub(crate) fn tick(&mut self, now: Timestamp) {
         let now = now.as_nanosecond();
         for slot in &mut self.slots {
-            for account in slot.accounts.values_mut() {
+            slot.accounts.retain(|_, account| {
                 account.same.retain(|_, bucket| bucket.empty_at > now);
-            }
-            slot.accounts.retain(|_, account| !account.is_idle(now));
+                !account.is_idle(now)
+            });
         }
     }
 
@@ -312,7 +334,7 @@ impl Rates {
             let slot = &self.slots[place];
             slot.standing(slot.limit.scope.instance(subject), now)
         };
-        self.index.find(subject).into_iter().map(of).collect()
+        self.matching(subject).into_iter().map(of).collect()
     }
 
     /// Every limit that may apply to calls on an account, with what else it asks of them.
@@ -324,7 +346,7 @@ impl Rates {
         let of = |slot: &Slot| {
             let asked = slot.limit.scope.asks_of(who)?;
             let each = slot.limit.scope.each.as_ref();
-            let instance = each.and_then(|each| each.on_account(who)).map(str::to_owned);
+            let instance = each.and_then(|each| each.on_account(who));
             Some((slot.standing(instance, now), asked))
         };
         self.slots.iter().filter_map(of).collect()
@@ -332,12 +354,12 @@ impl Rates {
 }
 
 impl Slot {
-    fn standing(&self, instance: Option<String>, now: Timestamp) -> RateStanding {
+    fn standing(&self, instance: Option<&str>, now: Timestamp) -> RateStanding {
         let now = now.as_nanosecond();
-        let account = self.accounts.get(&instance).cloned().unwrap_or_default();
+        let account = self.accounts.get(instance).cloned().unwrap_or_default();
         RateStanding {
             limit: self.limit.id.clone(),
-            instance,
+            instance: instance.map(str::to_owned),
             requests_left: self.limit.requests.map(|quota| account.requests.left(now, quota)),
             tokens_left: self.limit.tokens.map(|quota| account.tokens.left(now, quota)),
             under_way: account.under_way,

@@ -1,6 +1,8 @@
 //! Which calls a budget is for, and the index that finds the budgets of a call.
 
-use std::collections::{BTreeMap, HashMap};
+use hashbrown::{DefaultHashBuilder, HashMap};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hash, Hasher};
 use tollbook_types::{Attribution, Dimension};
 
 /// Which calls count.
@@ -61,23 +63,24 @@ impl Scope {
     }
 
     /// Whose limit it is for a call: the value of `each`.
-    pub fn instance(&self, subject: &Subject<'_>) -> Option<String> {
-        subject.value(self.each.as_ref()?).map(str::to_owned)
+    pub fn instance<'a>(&self, subject: &Subject<'a>) -> Option<&'a str> {
+        subject.value(self.each.as_ref()?)
     }
 }
 
 /// Finds the budgets that match a call, however many there are: scopes that look at the same
-/// dimensions share a table by their values.
+/// dimensions share a table by their values. It tells where to look; what matches, a scope says itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     shapes: Vec<Shape>,
+    hasher: DefaultHashBuilder,
 }
 
 #[derive(Clone, Debug)]
 struct Shape {
     dimensions: Vec<Dimension>,
-    /// Values of the dimensions, joined by a byte that no value has, to places of budgets.
-    places: HashMap<Vec<u8>, Vec<usize>>,
+    /// Hashes of the values of the dimensions to places of budgets.
+    places: HashMap<u64, Vec<usize>>,
 }
 
 impl Index {
@@ -91,7 +94,6 @@ impl Index {
     /// Adds a scope at a place.
     pub fn add(&mut self, place: usize, scope: &Scope) {
         let dimensions: Vec<Dimension> = scope.matches.keys().cloned().collect();
-        let values = key(scope.matches.values().map(|value| Some(value.as_str()))).unwrap_or_default();
         let shape = match self.shapes.iter().position(|shape| shape.dimensions == dimensions) {
             Some(shape) => shape,
             None => {
@@ -99,16 +101,21 @@ impl Index {
                 self.shapes.len() - 1
             }
         };
-        self.shapes[shape].places.entry(values).or_default().push(place);
+        // All values are there.
+        if let Some(hash) = self.hash(scope.matches.values().map(|value| Some(value.as_str()))) {
+            self.shapes[shape].places.entry(hash).or_default().push(place);
+        }
     }
 
-    /// The places of the budgets that match, ascending.
-    pub fn find(&self, subject: &Subject<'_>) -> Vec<usize> {
+    /// The places of the budgets that match, ascending, where `scope` tells the one of a place.
+    pub fn find<'s>(&self, subject: &Subject<'_>, scope: impl Fn(usize) -> &'s Scope) -> Vec<usize> {
         let mut found = Vec::new();
         for shape in &self.shapes {
-            let mut look = |subject: &Subject<'_>| {
-                let values = shape.dimensions.iter().map(|dimension| subject.value(dimension));
-                found.extend(key(values).and_then(|key| shape.places.get(&key)).into_iter().flatten());
+            let mut look = |as_named: &Subject<'_>| {
+                let values = shape.dimensions.iter().map(|dimension| as_named.value(dimension));
+                let places = self.hash(values).and_then(|hash| shape.places.get(&hash));
+                let matching = places.into_iter().flatten().filter(|place| scope(**place).admits(subject));
+                found.extend(matching);
             };
             look(subject);
             if subject.model != subject.request_model && shape.dimensions.contains(&Dimension::Model) {
@@ -119,14 +126,13 @@ impl Index {
         found.dedup();
         found
     }
-}
 
-/// The values as one key; `None` if one is absent.
-fn key<'a>(values: impl Iterator<Item = Option<&'a str>>) -> Option<Vec<u8>> {
-    let mut key = Vec::with_capacity(64);
-    for value in values {
-        key.extend_from_slice(value?.as_bytes());
-        key.push(0xff); // No byte of UTF-8.
+    /// Of all values; `None` if one is absent.
+    fn hash<'a>(&self, values: impl Iterator<Item = Option<&'a str>>) -> Option<u64> {
+        let mut hasher = self.hasher.build_hasher();
+        for value in values {
+            value?.hash(&mut hasher);
+        }
+        Some(hasher.finish())
     }
-    Some(key)
 }

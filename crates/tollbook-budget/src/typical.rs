@@ -1,6 +1,7 @@
 //! What calls of a kind usually use, from the last ones that were booked.
 
-use std::collections::{HashMap, VecDeque};
+use hashbrown::{Equivalent, HashMap};
+use std::collections::VecDeque;
 
 /// Calls that are looked at.
 const LAST: usize = 100;
@@ -21,8 +22,34 @@ pub(crate) struct Used {
 /// The last calls by operation and model.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Typical {
-    kinds: HashMap<(Option<String>, String), Kind>,
+    kinds: HashMap<Name, Kind>,
     clock: u64,
+}
+
+/// What calls are of one kind by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Name {
+    operation: Option<Box<str>>,
+    model: Box<str>,
+}
+
+/// The same, to look it up by: it has the same hash.
+#[derive(Clone, Copy, Hash)]
+struct NameRef<'a> {
+    operation: Option<&'a str>,
+    model: &'a str,
+}
+
+impl Equivalent<Name> for NameRef<'_> {
+    fn equivalent(&self, name: &Name) -> bool {
+        self.operation == name.operation.as_deref() && *self.model == *name.model
+    }
+}
+
+impl From<NameRef<'_>> for Name {
+    fn from(name: NameRef<'_>) -> Name {
+        Name { operation: name.operation.map(Box::from), model: name.model.into() }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -60,12 +87,15 @@ impl Typical {
     /// Takes a booked call into account.
     pub fn learn(&mut self, operation: Option<&str>, model: &str, used: Used) {
         self.clock += 1;
-        let name = (operation.map(str::to_owned), model.to_owned());
+        let name = NameRef { operation, model };
         if self.kinds.len() >= KINDS_MAX && !self.kinds.contains_key(&name) {
             let oldest = self.kinds.iter().min_by_key(|(_, kind)| kind.touched).map(|(name, _)| name.clone());
             oldest.map(|oldest| self.kinds.remove(&oldest));
         }
-        let kind = self.kinds.entry(name).or_default();
+        let kind = match self.kinds.get_mut(&name) {
+            Some(kind) => kind,
+            None => self.kinds.entry(Name::from(name)).or_default(),
+        };
         kind.touched = self.clock;
         if kind.last.len() == LAST
             && let Some(oldest) = kind.last.pop_front()
@@ -80,7 +110,7 @@ impl Typical {
 
     /// What nine of ten such calls stay within, each measure on its own; `None` with too few.
     pub fn of(&self, operation: Option<&str>, model: &str) -> Option<Used> {
-        let kind = self.kinds.get(&(operation.map(str::to_owned), model.to_owned()))?;
+        let kind = self.kinds.get(&NameRef { operation, model })?;
         let is_enough = kind.last.len() >= ENOUGH;
         is_enough.then(|| Used { picos: kind.picos.ninetieth(), tokens: kind.tokens.ninetieth() })
     }

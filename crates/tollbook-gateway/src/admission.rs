@@ -1,6 +1,7 @@
 //! The seam between a call and the budgets: whether it may go, and what is held back for it.
 
 use crate::refusal::Refusal;
+use std::sync::Arc;
 use tollbook_types::{Attribution, Key, Money, Timestamp};
 use tollbook_usage::Request;
 
@@ -18,7 +19,7 @@ pub struct Ask<'a> {
     /// What else is known of the request.
     pub request: &'a Request,
     /// On whose account.
-    pub attribution: &'a Attribution,
+    pub attribution: &'a Arc<Attribution>,
     /// With which key.
     pub key: &'a Key,
     /// Its body, as JSON; empty where it has none that can be read.

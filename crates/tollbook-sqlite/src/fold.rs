@@ -118,7 +118,7 @@ impl Folder {
     ) -> Result<(), StoreError> {
         let stand = self.cells_of(connection, place, state.attribution.project.as_deref())?;
         for (model, measures) in call_measures(event, state) {
-            let (call, model) = self.call_and_model(connection, event, state.evidence, &model)?;
+            let (call, model) = self.call_and_model(connection, event, state.evidence, model)?;
             stand.add(call, model, &measures, cells)?;
         }
         Ok(())

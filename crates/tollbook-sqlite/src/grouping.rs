@@ -106,7 +106,7 @@ impl<'a> Grouping<'a> {
             } else {
                 let kind = shelves.kind.get(connection, row.kind)?;
                 self.call.pick(|dimension| match dimension {
-                    Dimension::Model => Some(model.as_str()),
+                    Dimension::Model => Some(*model),
                     other => kind.value.call.value(other),
                 })
             };

@@ -50,18 +50,20 @@ impl<'a> From<&'a Adjustment> for Summed<'a> {
 
 /// What a call in some state adds, by model. The first item is the event's model, with 1 call; the
 /// others are further models in the order of their legs, with 0 calls. Models are distinct.
-pub fn call_measures<'a>(event: &Event, state: impl Into<Summed<'a>>) -> Vec<(String, Measures)> {
-    let state: Summed<'_> = state.into();
-    let mut items = vec![(event.model.clone(), whole_call(event, state))];
+pub fn call_measures<'a>(event: &'a Event, state: impl Into<Summed<'a>>) -> Vec<(&'a str, Measures)> {
+    let state: Summed<'a> = state.into();
+    let mut items = vec![(event.model.as_str(), whole_call(event, state))];
     let legs = state.usage.map_or(&[][..], |usage| &usage.legs);
     let whole = Sides::of_call(state.rating);
-    let own = leg_sides(state.rating, legs.len(), whole);
+    let is_of_others = legs.iter().any(|leg| leg.model.as_ref().is_some_and(|model| *model != event.model));
+    // Where all legs are of one model, whose money it is makes no difference.
+    let own = if is_of_others { leg_sides(state.rating, legs.len(), whole) } else { None };
     for (index, leg) in legs.iter().enumerate() {
         let model = leg.model.as_deref().unwrap_or(&event.model);
-        let at = match items.iter().position(|(known, _)| known == model) {
+        let at = match items.iter().position(|(known, _)| *known == model) {
             Some(at) => at,
             None => {
-                items.push((model.to_owned(), Measures::default()));
+                items.push((model, Measures::default()));
                 items.len() - 1
             }
         };
@@ -135,7 +137,11 @@ pub fn filtered_parts<'a>(event: &'a Event, state: &'a State, filters: &[Filter]
 /// [`call_measures`] of what passes the filters: a condition on anything but the model decides on
 /// the whole call, a condition on the model on each item. So a call whose event's model does not
 /// pass but one of whose legs does adds that leg, with 0 calls.
-pub fn filtered_measures(event: &Event, state: &State, filters: &[Filter]) -> Vec<(String, Measures)> {
+pub fn filtered_measures<'a>(
+    event: &'a Event,
+    state: &'a State,
+    filters: &[Filter],
+) -> Vec<(&'a str, Measures)> {
     if !admits_call(event, state, filters) {
         return Vec::new();
     }
@@ -348,7 +354,8 @@ mod tests {
         let digest = crate::entry_digest(1, &entry);
         let (adjustments, joined) = (Vec::new(), Vec::new());
         let call = StoredCall { seq: 1, digest, entry, adjustments, joined };
-        let items = call_measures(&call.entry.event, &call.billed());
+        let billed = call.billed();
+        let items = call_measures(&call.entry.event, &billed);
         assert_eq!((items[0].1.cost.picos(), items[0].1.other_cost.picos()), (7, 7));
     }
 }

@@ -429,7 +429,7 @@ impl EventStore for MemoryStore {
             let state = state_in(query.view, call);
             let bucket = bucket_start(event.occurred_at, query.interval, &query.zone);
             for (model, measures) in filtered_measures(event, &state, &query.filters) {
-                let value = |dimension| dimension_value(dimension, event, &state, &model).map(str::to_owned);
+                let value = |dimension| dimension_value(dimension, event, &state, model).map(str::to_owned);
                 let keys = query.group_by.iter().map(value).collect();
                 merge(sums.entry((bucket, keys)).or_default(), &measures)?;
                 merge(&mut total, &measures)?;
@@ -453,7 +453,7 @@ impl EventStore for MemoryStore {
             let bucket = bucket_start(event.occurred_at, usage.interval, &usage.zone);
             let is_active = query.active().contains(event.occurred_at);
             for (model, measures) in filtered_measures(event, &state, &usage.filters) {
-                let value = |dimension| dimension_value(dimension, event, &state, &model).map(str::to_owned);
+                let value = |dimension| dimension_value(dimension, event, &state, model).map(str::to_owned);
                 let keys = usage.group_by.iter().map(value).collect();
                 for facts in [groups.entry((bucket, keys)).or_default(), &mut total] {
                     facts.add(event, &state, &measures, is_active)?;

@@ -59,6 +59,10 @@ impl Meters {
 
     /// Adds every quantity of `other`.
     pub fn add_all(&mut self, other: &Meters) {
+        if self.0.is_empty() {
+            self.0.clone_from(&other.0);
+            return;
+        }
         for (meter, quantity) in other.iter() {
             self.add(meter, quantity);
         }

@@ -135,7 +135,7 @@ impl Counted {
         evidence.into_iter().for_each(|at| self.estimated[at] += 1);
         let source = self.sources.value(&event.source);
         for (at, (model, measures)) in call_measures(event, entry).into_iter().enumerate() {
-            let spent = self.account(event, &model, &event.attribution);
+            let spent = self.account(event, model, &event.attribution);
             if at == 0 {
                 *spent.calls.entry((source.clone(), event.status)).or_default() += 1;
             }
@@ -170,10 +170,10 @@ impl Counted {
         };
         for (model, measures) in call_measures(event, was) {
             let taken = Money::ZERO.checked_sub(measures.cost).unwrap_or_default();
-            self.account(event, &model, account).correct(taken);
+            self.account(event, model, account).correct(taken);
         }
         for (model, measures) in call_measures(event, after) {
-            self.account(event, &model, &after.attribution).correct(measures.cost);
+            self.account(event, model, &after.attribution).correct(measures.cost);
         }
     }
 

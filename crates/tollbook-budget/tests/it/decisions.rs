@@ -348,16 +348,8 @@ fn holds_go_when_they_are_released_or_over() {
     assert!(engine.release("a", instant(NOW)) && !engine.release("a", instant(NOW)));
     assert_eq!(standing(&engine, "b", NOW), "0/0/0 of 1");
     let bound = tollbook_budget::Bound { cost: held.worst, tokens: None };
-    let ask = tollbook_budget::Ask {
-        id: "b",
-        at: held.at,
-        subject: held.subject(),
-        worst: bound,
-        usual: bound,
-        expires_at: Some(instant("2026-11-22T10:32:00Z")),
-        is_downgraded: false,
-        fingerprint: None,
-    };
+    let expires_at = Some(instant("2026-11-22T10:32:00Z"));
+    let ask = tollbook_budget::Ask { id: "b", worst: bound, usual: bound, expires_at, ..held.ask() };
     engine.admit(&ask).unwrap();
     engine.tick(instant("2026-11-22T10:31:59Z"));
     assert_eq!(engine.holds(), 1);

@@ -1,5 +1,6 @@
 //! An engine, and short words for calls to it.
 
+use std::sync::Arc;
 use tollbook_budget::{
     Admitted, Ask, Booked, Booking, Bound, Budget, BudgetForm, Engine, Item, Limits, RateLimitForm, Reason,
     Refused, Standing, Start, Subject,
@@ -43,7 +44,7 @@ pub fn account(text: &str) -> Attribution {
 #[derive(Clone)]
 pub struct Call {
     pub id: String,
-    pub who: Attribution,
+    pub who: Arc<Attribution>,
     pub model: String,
     pub at: Timestamp,
     pub worst: Result<Money, Limits>,
@@ -58,7 +59,7 @@ pub fn cents(cents: i128) -> Money {
 pub fn call(id: &str, who: &str, worst_cents: i128) -> Call {
     Call {
         id: id.to_owned(),
-        who: account(who),
+        who: Arc::new(account(who)),
         model: "gpt-x".to_owned(),
         at: instant(NOW),
         worst: Ok(cents(worst_cents)),
@@ -103,11 +104,13 @@ impl Call {
         Ask {
             id: &self.id,
             at: self.at,
-            subject: self.subject(),
+            provider: "openai",
+            request_model: Some(&self.model),
+            model: self.instead.as_deref(),
+            who: &self.who,
             worst: bound,
             usual: bound,
             expires_at: None,
-            is_downgraded: self.instead.is_some(),
             fingerprint: Some(Digest::of(self.model.as_bytes())),
         }
     }
@@ -146,7 +149,7 @@ pub fn standing(engine: &Engine, id: &str, now: &str) -> String {
 /// Puts a rate limit in force.
 pub fn limit(engine: &mut Engine, id: &str, members: &str) {
     let form: RateLimitForm = serde_json::from_str(&format!("{{\"name\":\"{id}\",{members}}}")).unwrap();
-    engine.rates.set(form.read(id).unwrap());
+    engine.set_rate_limit(form.read(id).unwrap());
 }
 
 pub fn engine(budgets: &[(&str, &str)]) -> Engine {

@@ -109,14 +109,15 @@ fn used(budget: &Budget, call: &StoredCall) -> Vec<(Option<String>, Timestamp, S
         let is_usd = matches!(budget.limit, Limit::Usd(_)) && measures.calls > 0;
         let unsettled = if is_usd { unsettled(&state).picos() } else { 0 };
         let sums = Sums { spent: spent(budget.limit, measures), held: 0, unsettled };
-        (budget.scope.instance(&subject(call, &state, model)), event.occurred_at, sums)
+        let instance = budget.scope.instance(&subject(call, &state, model)).map(str::to_owned);
+        (instance, event.occurred_at, sums)
     });
     sums.collect()
 }
 
 fn instance(budget: &Budget, call: &StoredCall) -> Option<String> {
     let state = call.corrected();
-    budget.scope.instance(&subject(call, &state, &call.entry.event.model))
+    budget.scope.instance(&subject(call, &state, &call.entry.event.model)).map(str::to_owned)
 }
 
 fn subject<'a>(call: &'a StoredCall, state: &'a State, model: &'a str) -> Subject<'a> {

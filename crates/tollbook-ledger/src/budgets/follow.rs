@@ -6,12 +6,17 @@ use tollbook_store::fold::Summed;
 use tollbook_store::{Batch, Op, State, Store, StoreError, StoredCall, fold};
 use tollbook_types::{Attribution, Event, Evidence, Money, Seq, Timestamp};
 
+/// Calls that are booked in one go.
+const AT_ONCE: usize = 16;
+
 impl Budgets {
     /// Counts what a batch, which has just been applied, changed. The caller holds `applying`.
     pub fn follow(&self, store: &dyn Store, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
         if !self.any() {
             return Ok(());
         }
+        // Entries that are booked before what comes after them.
+        let mut waiting = Vec::with_capacity(AT_ONCE);
         for op in &batch.ops {
             match op {
                 // Never happened, so it spends nothing.
@@ -20,10 +25,17 @@ impl Budgets {
                     let event = &entry.event;
                     let hold = Some(hold_of(event));
                     let (state, who) = (Summed::from(&**entry), &event.attribution);
-                    self.book(Told { seq: *seq, event, state, who, sign: 1, hold }, now);
+                    waiting.push(Told { seq: *seq, event, state, who, sign: 1, hold });
+                    if waiting.len() == AT_ONCE {
+                        self.book(&waiting, now);
+                        waiting.clear();
+                    }
                 }
                 // What it cost is that of the entry it was joined to; an adjustment says so if it differs.
-                Op::Join(join) => drop(self.engine().release(&join.identity.id, now)),
+                Op::Join(join) => {
+                    self.book(&std::mem::take(&mut waiting), now);
+                    self.engine().release(&join.identity.id, now);
+                }
                 Op::Adjust { seq, adjustment, .. } => {
                     let Some(call) = store.call(adjustment.entry)? else { continue };
                     let event = &call.entry.event;
@@ -32,40 +44,45 @@ impl Budgets {
                     }
                     let before = before(&call, adjustment.version);
                     let after = State::of_adjustment(adjustment);
-                    for (state, sign) in [(&before, -1), (&after, 1)] {
+                    let told = [(&before, -1), (&after, 1)].map(|(state, sign)| {
                         let (state, who) = (Summed::from(state), &state.attribution);
-                        self.book(Told { seq: *seq, event, state, who, sign, hold: None }, now);
-                    }
+                        Told { seq: *seq, event, state, who, sign, hold: None }
+                    });
+                    self.book(&std::mem::take(&mut waiting), now);
+                    self.book(&told, now);
                 }
                 // Whose calls they were has changed: all is counted anew.
                 Op::Erase { .. } => self.lose_track(),
                 Op::Open { .. } | Op::Control(_) | Op::Gap(_) | Op::Seal(_) | Op::Drop { .. } => {}
             }
         }
+        self.book(&waiting, now);
         Ok(())
     }
 
-    fn book(&self, told: Told<'_>, now: Timestamp) {
-        let measures = fold::call_measures(told.event, told.state);
-        let items: Vec<Item<'_>> = measures.iter().map(|(model, sums)| told.item(model, sums)).collect();
-        let booking = Booking {
-            seq: told.seq,
-            at: told.event.occurred_at,
-            subject: Subject {
-                provider: &told.event.provider,
-                request_model: told.event.request_model.as_deref(),
-                model: None,
-                who: told.who,
-            },
-            items: &items,
-            hold: told.hold,
-            is_typical: told.sign > 0 && told.hold.is_some() && is_typical(told.event, told.state),
-        };
-        // One lock a record: a decision waits for no more than one.
-        let booked = self.engine().book(&booking, now);
-        if booked.exceeded {
+    /// Books in one go: a decision waits for no more than [`AT_ONCE`], nor is the lock passed to and
+    /// fro for each.
+    fn book(&self, all: &[Told<'_>], now: Timestamp) {
+        let mut items = Vec::with_capacity(all.len());
+        let mut ends = Vec::with_capacity(all.len());
+        for told in all {
+            let measures = fold::call_measures(told.event, told.state);
+            items.extend(measures.iter().map(|(model, sums)| told.item(model, sums)));
+            ends.push(items.len());
+        }
+        let mut exceeded = Vec::new();
+        let mut engine = self.engine();
+        let mut from = 0;
+        for (told, to) in all.iter().zip(ends) {
+            if engine.book(&told.booking(&items[from..to]), now).exceeded {
+                exceeded.push(&told.event.id);
+            }
+            from = to;
+        }
+        drop(engine);
+        for call in exceeded {
             tracing::warn!(
-                call = told.event.id,
+                call,
                 "a call cost more than was held for it under a strict budget; it counts in full"
             );
         }
@@ -83,6 +100,22 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
+    fn booking<'b>(&'b self, items: &'b [Item<'b>]) -> Booking<'b> {
+        Booking {
+            seq: self.seq,
+            at: self.event.occurred_at,
+            subject: Subject {
+                provider: &self.event.provider,
+                request_model: self.event.request_model.as_deref(),
+                model: None,
+                who: self.who,
+            },
+            items,
+            hold: self.hold,
+            is_typical: self.sign > 0 && self.hold.is_some() && is_typical(self.event, self.state),
+        }
+    }
+
     fn item<'m>(&self, model: &'m str, sums: &tollbook_store::Measures) -> Item<'m> {
         let signed = |money: Money| Money::from_picos(money.picos().saturating_mul(self.sign));
         let unsettled = if sums.calls > 0 { unsettled(self.state) } else { Money::ZERO };

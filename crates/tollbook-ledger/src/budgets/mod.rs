@@ -107,7 +107,7 @@ pub struct Asked<'a> {
     /// The model that was asked for, where a budget had it changed to the other.
     pub instead_of: Option<&'a str>,
     /// On whose account.
-    pub who: &'a Attribution,
+    pub who: &'a Arc<Attribution>,
     /// What else the price depends on.
     pub conditions: &'a Conditions,
     /// A bound on its input tokens; `None`: the model's context window is one.
@@ -134,11 +134,15 @@ pub struct Let {
 /// All budgets, and what keeps them up.
 #[derive(Default)]
 pub(crate) struct Budgets {
-    engine: Mutex<Engine>,
+    engine: parking_lot::Mutex<Engine>,
     defined: RwLock<BTreeMap<String, Arc<Defined>>>,
     rates: RwLock<BTreeMap<String, Arc<RateDefined>>>,
     /// Whether a rate limit looks at what requests are the same.
     compares: AtomicBool,
+    /// Whether a rate limit looks at how many calls there are at once.
+    counts_at_once: AtomicBool,
+    /// Whether there was a budget that holds the most dollars that a call can cost.
+    was_strict: AtomicBool,
     /// Held while a batch goes into the store and the budgets, and while a budget counts what is in
     /// the store: so that each record is in the one or the other.
     applying: Mutex<()>,
@@ -157,8 +161,8 @@ impl Budgets {
         self.applying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn engine(&self) -> MutexGuard<'_, Engine> {
-        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    fn engine(&self) -> parking_lot::MutexGuard<'_, Engine> {
+        self.engine.lock()
     }
 
     /// The budgets do not know what was in a batch.
@@ -184,6 +188,7 @@ impl Shared {
             let mut engine = self.budgets.engine();
             engine.set(defined.budget.clone(), &start, now);
             engine.remember(&defined.id, told, now);
+            self.budgets.was_strict.fetch_or(defined.budget.is_strict_on_money(), Ordering::Release);
         }
         let mut all = self.budgets.defined.write().unwrap_or_else(PoisonError::into_inner);
         all.insert(defined.id.clone(), Arc::new(defined));
@@ -377,7 +382,8 @@ impl Ledger {
 
     /// A call that was let go is no longer under way; its record follows.
     pub fn call_ended(&self, id: &str) {
-        if self.shared().budgets.any() {
+        // Where nobody looks at it, it is under way until it is booked.
+        if self.shared().budgets.counts_at_once.load(Ordering::Acquire) {
             self.shared().budgets.engine().ended(id);
         }
     }
@@ -389,23 +395,21 @@ impl Ledger {
         Ask {
             id: asked.id,
             at: asked.at,
-            subject: Subject {
-                provider: asked.provider,
-                request_model: asked.instead_of.or(asked.model),
-                model: asked.instead_of.and(asked.model),
-                who: asked.who,
-            },
+            provider: asked.provider,
+            request_model: asked.instead_of.or(asked.model),
+            model: asked.instead_of.and(asked.model),
+            who: asked.who,
             worst,
             usual,
             expires_at: asked.expires_at,
-            is_downgraded: asked.instead_of.is_some(),
             fingerprint: compares.then(|| Digest::of(asked.text)),
         }
     }
 
     /// What a strict budget holds for the call of an event, where it cost more.
     pub(crate) fn exceeded_hold(&self, event: &Event, cost: Option<Money>) -> Option<Money> {
-        let cost = cost.filter(|_| self.shared().budgets.any() && !event.is_demo())?;
+        let was_strict = self.shared().budgets.was_strict.load(Ordering::Acquire);
+        let cost = cost.filter(|_| was_strict && !event.is_demo())?;
         let held = self.shared().budgets.engine().strict_hold(hold_of(event))?;
         (cost > held).then_some(held)
     }
@@ -482,6 +486,7 @@ impl Ledger {
             Bound { cost, tokens: Some(input.saturating_add(output)) }
         };
         let usual_output = output.map_or(USUAL_OUTPUT_TOKENS, |output| output.min(USUAL_OUTPUT_TOKENS));
-        (bound(input, output), bound(input, Some(usual_output)))
+        let worst = bound(input, output);
+        (worst, if output == Some(usual_output) { worst } else { bound(input, Some(usual_output)) })
     }
 }

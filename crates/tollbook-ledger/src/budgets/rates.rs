@@ -1,7 +1,7 @@
 //! Rate limits: defined by documents and configuration, as budgets are. What they have counted is
 //! not kept.
 
-use super::{BudgetError, CONFIGURED, Source};
+use super::{BudgetError, Budgets, CONFIGURED, Source};
 use crate::audit::{Act, By};
 use crate::error::LedgerError;
 use crate::keys::new_id;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use tollbook_budget::{RateLimit, RateLimitForm, RateStanding, Subject};
+use tollbook_budget::{RateLimit, RateLimitForm, RateStanding, Rates, Subject};
 use tollbook_types::{Attribution, Dimension, Timestamp};
 
 /// Where the documents are.
@@ -42,12 +42,20 @@ struct Document {
     form: RateLimitForm,
 }
 
+impl Budgets {
+    /// Keeps what has to be known of the limits without asking them.
+    fn look_at_rates(&self, rates: &Rates) {
+        self.compares.store(rates.compares(), Ordering::Release);
+        self.counts_at_once.store(rates.counts_at_once(), Ordering::Release);
+    }
+}
+
 impl Shared {
     /// Puts a rate limit in force, instead of the one with its id.
     fn enforce_rate(&self, defined: RateDefined) {
         let mut engine = self.budgets.engine();
-        engine.rates.set(defined.limit.clone());
-        self.budgets.compares.store(engine.rates.compares(), Ordering::Release);
+        engine.set_rate_limit(defined.limit.clone());
+        self.budgets.look_at_rates(&engine.rates);
         drop(engine);
         self.budgets.any.store(true, Ordering::Release);
         let mut all = self.budgets.rates.write().unwrap_or_else(PoisonError::into_inner);
@@ -113,8 +121,8 @@ impl Ledger {
         self.write_documents(by, act, vec![(format!("{DOCUMENTS}{id}"), None)])?;
         let budgets = &self.shared().budgets;
         let mut engine = budgets.engine();
-        engine.rates.remove(id);
-        budgets.compares.store(engine.rates.compares(), Ordering::Release);
+        engine.remove_rate_limit(id);
+        budgets.look_at_rates(&engine.rates);
         drop(engine);
         budgets.rates.write().unwrap_or_else(PoisonError::into_inner).remove(id);
         Ok(true)
