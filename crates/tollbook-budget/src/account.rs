@@ -3,7 +3,6 @@
 use crate::alert::Fired;
 use crate::definition::{Budget, Mode};
 use crate::window::Window;
-use std::collections::BTreeMap;
 use tollbook_types::Timestamp;
 
 /// Amounts in the unit of the limit: picodollars, tokens or calls.
@@ -46,8 +45,9 @@ impl Sums {
 /// The account of one budget, or of one value of its `each`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Account {
-    /// Amounts by the window's key, from the window before the present one on.
-    parts: BTreeMap<Timestamp, Sums>,
+    /// Amounts by the window's key, ascending, from the window before the present one on: two of a
+    /// calendar window, and few of any other.
+    parts: Vec<(Timestamp, Sums)>,
     /// The first key that counts. It never goes back, whatever the clock does.
     first: Option<Timestamp>,
     /// The first key of the calendar window before, which is not forgotten yet: the clock may have been
@@ -75,7 +75,8 @@ impl Account {
         self.end = (!is_rolling(budget)).then(|| budget.window.moves_after(now, &budget.zone.1));
         let before = self.first.replace(first);
         self.before = before.filter(|_| !is_rolling(budget));
-        self.parts = self.parts.split_off(&self.before.unwrap_or(first));
+        let kept = self.before.unwrap_or(first);
+        self.parts.retain(|(key, _)| *key >= kept);
         if self.before.is_some() {
             self.next_at = None;
             return true;
@@ -108,7 +109,7 @@ impl Account {
         match (self.before, self.first) {
             (Some(before), _) if key >= before => key,
             (None, Some(first)) if key < first && is_rolling(budget) => {
-                self.parts.last_key_value().map_or(first, |(newest, _)| *newest)
+                self.parts.last().map_or(first, |(newest, _)| *newest)
             }
             (_, Some(first)) => key.max(first),
             (_, None) => key,
@@ -125,10 +126,15 @@ impl Account {
         if self.before.or(self.first).is_some_and(|known| key < known) {
             return;
         }
-        let part = self.parts.entry(key).or_default();
-        part.add(amounts);
-        if part.is_nothing() {
-            self.parts.remove(&key);
+        match self.place_of(key) {
+            Ok(place) => {
+                self.parts[place].1.add(amounts);
+                if self.parts[place].1.is_nothing() {
+                    self.parts.remove(place);
+                }
+            }
+            Err(_) if amounts.is_nothing() => {}
+            Err(place) => self.parts.insert(place, (key, amounts)),
         }
     }
 
@@ -152,15 +158,24 @@ impl Account {
     }
 
     fn sums_at(&self, budget: &Budget, at: Timestamp) -> Sums {
-        if self.is_present(at) {
-            return self.first.and_then(|first| self.parts.get(&first)).copied().unwrap_or_default();
+        if let Some(first) = self.first.filter(|_| self.is_present(at)) {
+            return self.place_of(first).map_or(Sums::default(), |place| self.parts[place].1);
         }
         let window = (&budget.window, &budget.zone.1);
         let keys = window.0.first_key(at, window.1)..=window.0.last_key(at, window.1);
-        self.parts.range(keys).fold(Sums::default(), |mut sums, (_, part)| {
+        let counted = self.parts.iter().filter(|(key, _)| keys.contains(key));
+        counted.fold(Sums::default(), |mut sums, (_, part)| {
             sums.add(*part);
             sums
         })
+    }
+
+    /// Where a key stands, or would. It is the last one nearly always.
+    fn place_of(&self, key: Timestamp) -> Result<usize, usize> {
+        match self.parts.last() {
+            Some((last, _)) if *last == key => Ok(self.parts.len() - 1),
+            _ => self.parts.binary_search_by_key(&key, |(key, _)| *key),
+        }
     }
 
     /// Whether nothing would be lost by forgetting it.

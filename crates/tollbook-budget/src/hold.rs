@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tollbook_types::{Attribution, Timestamp};
 
 /// Holds that are no more whose memory is kept.
-const SPARE_MAX: usize = 256;
+const SPARE_MAX: usize = 1_024;
 
 /// What a hold takes of one budget. From which of its accounts, the hold's subject tells.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,6 @@
 //! The seam between a call and the budgets: whether it may go, and what is held back for it.
 
+use crate::prepare;
 use crate::refusal::Refusal;
 use std::sync::Arc;
 use tollbook_types::{Attribution, Key, Money, Timestamp};
@@ -24,10 +25,20 @@ pub struct Ask<'a> {
     pub key: &'a Key,
     /// Its body, as JSON; empty where it has none that can be read.
     pub text: &'a [u8],
+    /// Whether all of its body was read, so that members of it could be changed.
+    pub is_whole: bool,
+}
+
+impl Ask<'_> {
     /// Whether another model could be put in place of the one that it asks for.
-    pub may_change_model: bool,
+    pub fn may_change_model(&self) -> bool {
+        self.is_whole && prepare::model_in(self.text).is_some()
+    }
+
     /// Whether its bound on tokens out could be lowered.
-    pub may_lower_max_tokens: bool,
+    pub fn may_lower_max_tokens(&self) -> bool {
+        self.is_whole && prepare::MaxTokens::of(self.request, self.text).is_some()
+    }
 }
 
 /// What a call is let go with.
@@ -49,9 +60,6 @@ pub struct Admitted {
 
 /// Decides whether calls may go.
 pub trait Admission: Send + Sync {
-    /// Whether there is anything to ask: if not, nobody looks at what could be changed of a call.
-    fn asks(&self) -> bool;
-
     /// Lets a call go, or says why it may not. It is asked on the data plane's threads and must not
     /// wait.
     fn admit(&self, ask: &Ask<'_>) -> Result<Admitted, Refusal>;
@@ -71,10 +79,6 @@ pub trait Admission: Send + Sync {
 pub struct Open;
 
 impl Admission for Open {
-    fn asks(&self) -> bool {
-        false
-    }
-
     fn admit(&self, _ask: &Ask<'_>) -> Result<Admitted, Refusal> {
         Ok(Admitted::default())
     }

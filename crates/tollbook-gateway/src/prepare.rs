@@ -147,7 +147,6 @@ impl Way<'_> {
         seen: &Seen,
     ) -> Result<Admitted, Refusal> {
         let call_id = self.id.to_string();
-        let may_change = seen.is_whole && self.plane.core.admission.asks();
         self.plane.core.admission.admit(&Ask {
             call_id: &call_id,
             at: self.at,
@@ -157,8 +156,7 @@ impl Way<'_> {
             attribution,
             key,
             text: &seen.text,
-            may_change_model: may_change && model_in(&seen.text).is_some(),
-            may_lower_max_tokens: may_change && MaxTokens::of(facts, &seen.text).is_some(),
+            is_whole: seen.is_whole,
         })
     }
 
@@ -175,8 +173,7 @@ impl Way<'_> {
             attribution: &attribution,
             key,
             text: &[],
-            may_change_model: false,
-            may_lower_max_tokens: false,
+            is_whole: false,
         })
     }
 
@@ -274,7 +271,7 @@ fn change(admitted: &Admitted, facts: &Facts, seen: &mut Seen) -> bool {
 }
 
 /// Where a body bounds the tokens of its answer.
-struct MaxTokens {
+pub(crate) struct MaxTokens {
     /// Where the number stands, or would.
     place: Range<usize>,
     /// What has to stand before it, and behind.
@@ -284,7 +281,7 @@ struct MaxTokens {
 
 impl MaxTokens {
     /// `None` where it is bounded twice, or for several answers.
-    fn of(facts: &Facts, text: &[u8]) -> Option<MaxTokens> {
+    pub fn of(facts: &Facts, text: &[u8]) -> Option<MaxTokens> {
         // The objects that it may be in, if it is in one, and its names; the first is put in where there is none.
         let (objects, names): (&[&str], &[&str]) = match facts.api {
             // Other providers know only the second.
@@ -359,7 +356,7 @@ impl Found {
 }
 
 /// Where the model's name stands in a body, with its quotes; `None` where it stands elsewhere or twice.
-fn model_in(text: &[u8]) -> Option<Range<usize>> {
+pub(crate) fn model_in(text: &[u8]) -> Option<Range<usize>> {
     let mut members = Members::of(text);
     let mut places = members.by_ref().filter(|member| member.name == b"model").map(|member| member.value);
     let (first, second) = (places.next()?, places.next());

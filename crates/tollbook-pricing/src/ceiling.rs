@@ -1,6 +1,7 @@
 //! The most that a call can cost, from bounds on its tokens: what a strict budget holds for it.
 
 use crate::book::{Book, NoMatch, Query};
+use std::sync::Arc;
 use tollbook_types::{Meter, Money, Side, charge};
 
 /// Bounds on what a call can use.
@@ -30,6 +31,8 @@ pub struct Tokens {
 pub fn ceiling(book: &Book, query: &Query<'_>, tokens: Tokens) -> Result<Option<Money>, NoMatch> {
     let found = book.find(query)?;
     let cards = [found.card(query, 0), found.card(query, tokens.input)];
+    // One without tiers is the same from both ends.
+    let cards = if Arc::ptr_eq(&cards[0], &cards[1]) { &cards[..1] } else { &cards };
     let most = |side: Side, quantity: u64| {
         let rates = cards.iter().flat_map(|card| &card.card.rates);
         let of_side = rates.filter(|rate| rate.meter.is_token() && rate.meter.side() == side);

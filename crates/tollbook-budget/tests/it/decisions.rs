@@ -328,8 +328,12 @@ fn calls_in_flight_are_held_by_a_budget_that_comes_later() {
     flying.book(&mut engine, 1, cents(20));
     assert_eq!(standing(&engine, "new", NOW), "0.2/0/0 of 1");
     assert_eq!(standing(&engine, "old", NOW), "0.2/0/0 of 100");
+    call("next", "user=ann", 30).admit(&mut engine).unwrap();
     engine.remove("old");
     assert_eq!(engine.standings("old", instant(NOW)), []);
+    assert_eq!(standing(&engine, "new", NOW), "0.2/0.3/0 of 1");
+    engine.release("next", instant(NOW));
+    assert_eq!(standing(&engine, "new", NOW), "0.2/0/0 of 1");
 }
 
 #[test]

@@ -100,6 +100,29 @@ fn only_so_many_are_under_way_at_once() {
 }
 
 #[test]
+fn a_changed_limit_knows_nothing_of_calls_from_before() {
+    let mut engine = check(&[r#""concurrent_calls":2"#], &[("", "m", 0, "ok"), ("", "m", 0, "ok")]);
+    let ask = |engine: &mut Engine, id: &str| verdict(&call(id, "", 1).admit(engine));
+    limit(&mut engine, "l0", r#""concurrent_calls":1"#);
+    assert_eq!(ask(&mut engine, "d0"), "ok");
+    // Those that went under the limit as it was give nothing back.
+    engine.ended("c0");
+    engine.release("c1", at(1));
+    assert_eq!(ask(&mut engine, "d1"), "Concurrent, wait 1 (l0)");
+}
+
+#[test]
+fn a_limit_that_is_taken_away_leaves_the_others_as_they_are() {
+    let limits = &[r#""concurrent_calls":9"#, r#""concurrent_calls":2"#];
+    let mut engine = check(limits, &[("", "m", 0, "ok"), ("", "m", 0, "ok")]);
+    let ask = |engine: &mut Engine, id: &str| verdict(&call(id, "", 1).admit(engine));
+    engine.remove_rate_limit("l0");
+    assert_eq!(ask(&mut engine, "d0"), "Concurrent, wait 1 (l1)");
+    engine.ended("c0");
+    assert_eq!(ask(&mut engine, "d0"), "ok");
+}
+
+#[test]
 fn tokens_are_taken_as_expected_and_corrected_when_booked() {
     // Each call is taken to use 1,000 and uses 100.
     let mut engine = check(

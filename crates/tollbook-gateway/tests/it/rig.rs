@@ -48,10 +48,6 @@ pub const PANICS: &str = "panics";
 struct Careless;
 
 impl Admission for Careless {
-    fn asks(&self) -> bool {
-        Open.asks()
-    }
-
     fn admit(&self, ask: &Ask<'_>) -> Result<Admitted, Refusal> {
         assert_ne!(ask.model, Some(PANICS), "a fault of the budgets");
         Open.admit(ask)

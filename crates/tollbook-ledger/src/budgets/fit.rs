@@ -11,8 +11,12 @@ const CUTS_MAX: usize = 16;
 
 impl Ledger {
     /// Lets a call go as [`Ledger::admit`] does. One that does not fit into a budget that says so is
-    /// let go with as many tokens out as do; their number is given then.
-    pub fn admit_fitted(&self, asked: &Asked<'_>) -> Result<(Let, Option<u64>), Refused> {
+    /// let go with as many tokens out as do, if its bound `may_be_lowered`; their number is given then.
+    pub fn admit_fitted(
+        &self,
+        asked: &Asked<'_>,
+        may_be_lowered: impl Fn() -> bool,
+    ) -> Result<(Let, Option<u64>), Refused> {
         let (mut asked, mut fitted) = (*asked, None);
         for _ in 0..CUTS_MAX {
             let denied = match self.admit(&asked) {
@@ -20,7 +24,7 @@ impl Ledger {
                 Err(Refused::Budget(denied)) => denied,
                 Err(refused) => return Err(refused),
             };
-            fitted = self.fitting(&asked, &denied);
+            fitted = self.fitting(&asked, &denied).filter(|_| may_be_lowered());
             if fitted.is_none() {
                 return Err(Refused::Budget(denied));
             }

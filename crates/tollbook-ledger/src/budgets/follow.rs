@@ -7,7 +7,7 @@ use tollbook_store::{Batch, Op, State, Store, StoreError, StoredCall, fold};
 use tollbook_types::{Attribution, Event, Evidence, Money, Seq, Timestamp};
 
 /// Calls that are booked in one go.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 8;
 
 impl Budgets {
     /// Counts what a batch, which has just been applied, changed. The caller holds `applying`.

@@ -61,10 +61,6 @@ fn too_fast(limited: &Limited) -> Refusal {
 }
 
 impl Admission for Budgeted {
-    fn asks(&self) -> bool {
-        self.ledger.has_budgets()
-    }
-
     fn admit(&self, ask: &Ask<'_>) -> Result<Admitted, Refusal> {
         if !self.ledger.has_budgets() {
             return Ok(Admitted::default());
@@ -75,14 +71,11 @@ impl Admission for Budgeted {
         asked.input_tokens = bounds.input_tokens;
         asked.output_tokens = bounds.output_tokens;
         asked.is_bounded = bounds.is_by_tokens;
-        let let_go = |asked: &Asked<'_>| match ask.may_lower_max_tokens {
-            true => self.ledger.admit_fitted(asked),
-            false => self.ledger.admit(asked).map(|granted| (granted, None)),
-        };
+        let let_go = |asked: &Asked<'_>| self.ledger.admit_fitted(asked, || ask.may_lower_max_tokens());
         let other = match let_go(&asked) {
             Ok(granted) => return Ok(admitted(granted, None)),
             Err(Refused::Budget(denied)) => match denied.reason {
-                Why::Downgrade { ref to } if ask.may_change_model => to.clone(),
+                Why::Downgrade { ref to } if ask.may_change_model() => to.clone(),
                 _ => return Err(self.refusal(&Refused::Budget(denied))),
             },
             Err(refused) => return Err(self.refusal(&refused)),
