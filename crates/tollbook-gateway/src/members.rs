@@ -37,6 +37,13 @@ pub(crate) struct Member<'a> {
     pub value: Range<usize>,
 }
 
+impl Member<'_> {
+    /// Whether its name is written with escapes, and so may be any.
+    pub fn is_escaped(&self) -> bool {
+        self.name.contains(&b'\\')
+    }
+}
+
 impl<'a> Members<'a> {
     /// The members of the object that the text is; blanks around it are passed over.
     pub fn of(text: &'a [u8]) -> Members<'a> {

@@ -335,7 +335,7 @@ enum Found {
 }
 
 impl Found {
-    /// `None` where there are two, or there is no object.
+    /// `None` where there are two, or may be under a name with escapes, or there is no object.
     fn of(text: &[u8], object: Range<usize>, names: &[&str]) -> Option<Found> {
         let start = object.start;
         let mut members = Members::of(&text[object]);
@@ -343,6 +343,9 @@ impl Found {
         let mut comma = "";
         for member in members.by_ref() {
             comma = ",";
+            if member.is_escaped() {
+                return None;
+            }
             if names.iter().any(|name| name.as_bytes() == member.name) {
                 let place = start + member.value.start..start + member.value.end;
                 if found.replace(place).is_some() {
@@ -355,13 +358,17 @@ impl Found {
     }
 }
 
-/// Where the model's name stands in a body, with its quotes; `None` where it stands elsewhere or twice.
+/// Where the model's name stands in a body, with its quotes; `None` where it stands elsewhere or twice,
+/// or may do so under a name with escapes.
 pub(crate) fn model_in(text: &[u8]) -> Option<Range<usize>> {
     let mut members = Members::of(text);
-    let mut places = members.by_ref().filter(|member| member.name == b"model").map(|member| member.value);
-    let (first, second) = (places.next()?, places.next());
-    drop(places);
-    (second.is_none() && text.get(first.start) == Some(&b'"') && members.end().is_some()).then_some(first)
+    let mut found = None;
+    for member in members.by_ref() {
+        if member.is_escaped() || (member.name == b"model" && found.replace(member.value).is_some()) {
+            return None;
+        }
+    }
+    found.filter(|place| text.get(place.start) == Some(&b'"') && members.end().is_some())
 }
 
 /// Whether a `GET` there may bring the usage of work that was started before.

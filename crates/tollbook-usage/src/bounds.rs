@@ -4,39 +4,7 @@
 
 use crate::api::Api;
 use crate::request::Facts;
-
-/// Names of members that bring in what bytes of the request do not bound: a picture is a few bytes
-/// and many tokens, a reference is any text at all.
-const BY_REFERENCE: &[&[u8]] = &[
-    b"image",
-    b"images",
-    b"image_url",
-    b"input_image",
-    b"file",
-    b"file_id",
-    b"file_url",
-    b"input_file",
-    b"document",
-    b"inlineData",
-    b"inline_data",
-    b"fileData",
-    b"file_data",
-    b"video",
-    b"video_url",
-    b"input_audio",
-    b"audio",
-    b"previous_response_id",
-    b"conversation",
-    b"prompt_id",
-    b"cachedContent",
-    b"cached_content",
-    b"container",
-    b"mcp_servers",
-    b"attachments",
-];
-
-/// The longest of these names with every character escaped, and more.
-const ESCAPED_MAX: usize = 256;
+use crate::text::escaped_name;
 
 /// Bounds on a request's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +48,39 @@ impl Bounds {
     }
 }
 
+/// Names of members that bring in what bytes of the request do not bound: a picture is a few bytes
+/// and many tokens, a reference is any text at all.
+fn brings_more(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"image"
+            | b"images"
+            | b"image_url"
+            | b"input_image"
+            | b"file"
+            | b"file_id"
+            | b"file_url"
+            | b"input_file"
+            | b"document"
+            | b"inlineData"
+            | b"inline_data"
+            | b"fileData"
+            | b"file_data"
+            | b"video"
+            | b"video_url"
+            | b"input_audio"
+            | b"audio"
+            | b"previous_response_id"
+            | b"conversation"
+            | b"prompt_id"
+            | b"cachedContent"
+            | b"cached_content"
+            | b"container"
+            | b"mcp_servers"
+            | b"attachments"
+    )
+}
+
 fn is_by_reference(body: &[u8]) -> bool {
     // Anything between two quotes, also where a text says so, which only makes the bound higher.
     let mut quotes = memchr::memchr_iter(b'"', body);
@@ -89,18 +90,8 @@ fn is_by_reference(body: &[u8]) -> bool {
         let quoted = body.get(from..to).unwrap_or_default();
         // In a text the closing quote is escaped.
         let quoted = quoted.strip_suffix(b"\\").unwrap_or(quoted);
-        BY_REFERENCE.contains(&quoted) || unescaped(quoted).is_some_and(|name| is_named(&name))
+        brings_more(quoted) || escaped_name(quoted).is_some_and(|name| brings_more(name.as_bytes()))
     })
-}
-
-fn is_named(name: &str) -> bool {
-    BY_REFERENCE.contains(&name.as_bytes())
-}
-
-/// A name that is written with escapes, as nobody does who has nothing to hide.
-fn unescaped(quoted: &[u8]) -> Option<String> {
-    let may_be_name = quoted.len() <= ESCAPED_MAX && memchr::memmem::find(quoted, b"\\u").is_some();
-    may_be_name.then(|| serde_json::from_slice(&[b"\"", quoted, b"\""].concat()).ok())?
 }
 
 #[cfg(test)]
@@ -115,6 +106,10 @@ mod tests {
             ("openai", chat, r#"{"model":"m","max_tokens":50,"messages":[]}"#, (Some(43), Some(50), true)),
             ("openai", chat, r#"{"model":"m","n":4,"max_tokens":50}"#, (Some(35), Some(200), true)),
             ("openai", chat, r#"{"model":"m","n":4}"#, (Some(19), None, false)),
+            ("openai", chat, r#"{"model":"m","\u006e":4,"max_tokens":50}"#, (Some(40), Some(200), true)),
+            ("openai", chat, r#"{"model":"m","max_tokens":1,"max_tokens":50}"#, (Some(44), Some(50), true)),
+            ("openai", chat, r#"{"model":"m","max_tokens":50,"max_tokens":1}"#, (Some(44), Some(50), true)),
+            ("openai", chat, r#"{"model":"m","n":4,"n":1,"max_tokens":50}"#, (Some(41), Some(200), true)),
             ("openai", chat, r#"{"model":"m"}"#, (Some(13), None, true)),
             (
                 "openai",
@@ -129,6 +124,12 @@ mod tests {
                 "/v1/responses",
                 r#"{"model":"m","tools":[{"type":"web_search"}]}"#,
                 (Some(45), None, false),
+            ),
+            (
+                "openai",
+                "/v1/responses",
+                r#"{"model":"m","\u0074ool\u0073":[{"type":"web_search"}]}"#,
+                (Some(55), None, false),
             ),
             ("openai", "/v1/embeddings", r#"{"model":"m","input":"x"}"#, (Some(25), Some(0), true)),
             ("openai", "/v1/images/generations", r#"{"model":"m"}"#, (Some(13), None, false)),

@@ -6,12 +6,13 @@
 //! stands.
 
 use crate::json_whole;
+use crate::text::ESCAPED_MAX;
 use crate::tree::{Node, SLOTS, Slot};
 use memchr::memchr2;
 use tollbook_types::limits::CAPTURE_BYTES_MAX;
 
-/// Longest member name that is compared with the tree; longer names interest nobody.
-const KEY_BYTES_MAX: usize = 64;
+/// Longest member name that is compared with the tree, as it stands; longer names interest nobody.
+const KEY_BYTES_MAX: usize = ESCAPED_MAX;
 /// Captured values of one document.
 pub(crate) const ITEMS_MAX: usize = 4_096;
 

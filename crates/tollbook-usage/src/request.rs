@@ -173,9 +173,12 @@ impl Facts {
                 Slot::Model => self.model = scalar_text(captured).map(|text| bounded(&text)),
                 Slot::Stream => self.stream |= captured == b"true",
                 Slot::IncludeUsage => self.include_usage = captured == b"true",
-                Slot::Background => self.background = captured == b"true",
-                Slot::MaxTokens => self.max_tokens = number(captured).or(self.max_tokens),
-                Slot::Many => self.n = number(captured),
+                Slot::Background => self.background |= captured == b"true",
+                // Said twice, nobody knows which a provider goes by: the most is the bound.
+                Slot::MaxTokens => {
+                    self.max_tokens = number(captured).map(|more| more.max(self.max_tokens.unwrap_or(0)));
+                }
+                Slot::Many => self.n = number(captured).max(self.n),
                 Slot::Seconds => self.seconds = scalar_text(captured).and_then(|text| quantity(&text).ok()),
                 Slot::Size => self.size = scalar_text(captured).map(|text| bounded(&text)),
                 Slot::Quality => self.quality = scalar_text(captured).map(|text| bounded(&text)),

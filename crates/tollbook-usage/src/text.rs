@@ -67,6 +67,16 @@ pub(crate) fn of_whole_answer(bytes: &[u8]) -> String {
     collect(bytes, ANSWER_NEVER, "\n")
 }
 
+/// The longest name that anybody looks for with every character escaped, and more.
+pub(crate) const ESCAPED_MAX: usize = 256;
+
+/// What a name says that is written with escapes, as nobody does who has nothing to hide; `None` where
+/// it is not.
+pub(crate) fn escaped_name(name: &[u8]) -> Option<String> {
+    let is_escaped = name.len() <= ESCAPED_MAX && memchr::memchr(b'\\', name).is_some();
+    is_escaped.then(|| serde_json::from_slice(&[b"\"", name, b"\""].concat()).ok())?
+}
+
 /// A top-level string member of an object.
 pub(crate) fn member(body: &[u8], name: &str) -> Option<String> {
     let value = Value::parse(body, &mut Vec::new())?;

@@ -4,6 +4,7 @@
 //! captured value means is decided elsewhere.
 
 use crate::names::Places;
+use crate::text::escaped_name;
 
 /// What a captured value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,9 +91,14 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// The node of a member, if it is wanted.
+    /// The node of a member, if it is wanted: by its name as it stands between the quotes.
     #[inline]
     pub fn member(&self, name: &[u8]) -> Option<&'static Node> {
+        self.named(name).or_else(|| self.named(escaped_name(name)?.as_bytes()))
+    }
+
+    #[inline]
+    fn named(&self, name: &[u8]) -> Option<&'static Node> {
         let (first, last) = (*name.first()?, *name.last()?);
         let is = |number: usize| self.members[number].0.as_bytes() == name;
         self.places.find(name.len(), first, last, is).map(|number| self.members[number].1)

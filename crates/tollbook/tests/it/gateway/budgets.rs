@@ -172,6 +172,9 @@ fn what_cannot_be_bounded_is_refused_by_a_strict_budget() {
     for (body, code) in [
         (r#"{"model":"no-such-model","max_tokens":5,"messages":[]}"#, "model_unpriced"),
         (r#"{"model":"gpt-4o-mini","n":3,"messages":[]}"#, "unbounded_call"),
+        // A name says the same with escapes.
+        (r#"{"mo\u0064el":"no-such-model","max_tokens":5,"messages":[]}"#, "model_unpriced"),
+        (r#"{"model":"gpt-4o-mini","\u006e":3,"messages":[]}"#, "unbounded_call"),
     ] {
         let answer = running.call(post("/openai/v1/chat/completions", body));
         assert_eq!(
@@ -208,6 +211,13 @@ fn near_the_limit_the_cheaper_model_is_asked() {
         (&sent["model"], &sent["stream_options"]["include_usage"]),
         (&json!("gpt-4o-mini"), &json!(true))
     );
+    // Where it may ask for another model as well, nothing can be put in its place.
+    for twice in [
+        r#"{"model":"gpt-4o","mo\u0064el":"gpt-4o","messages":[]}"#,
+        r#"{"model":"gpt-4o","model":"gpt-4o","messages":[]}"#,
+    ] {
+        assert_eq!(running.call(post("/openai/v1/chat/completions", twice)).status, 402);
+    }
     let models: Vec<String> = running
         .upstream
         .served()
