@@ -1,10 +1,13 @@
-"""A mail server with sign-in, which the server's alerts go to; run with the server's address and admin key.
+"""Mail servers with sign-in, which the server's alerts go to: in the clear, by STARTTLS, by TLS at once.
 
-Every letter is read by Python's own parser. What is not as it should be ends the program with a word on it.
+`certify DIRECTORY` makes their certificate and its authority's, which the server is to trust; `check DIRECTORY URL
+ADMIN_KEY` is the check. Every letter is read by Python's own parser. What is not as it should be ends the program with a word on it.
 """
 
 import asyncio
 import json
+import pathlib
+import ssl
 import sys
 import time
 import urllib.error
@@ -13,9 +16,11 @@ from datetime import datetime, timezone
 from email import message_from_bytes, policy
 from email.utils import parsedate_to_datetime
 
+import trustme
 from aiosmtpd.smtp import SMTP, AuthResult
 
-URL, ADMIN_KEY = sys.argv[1:3]
+STEP, DIRECTORY = sys.argv[1], pathlib.Path(sys.argv[2])
+URL, ADMIN_KEY = sys.argv[3:5] if STEP == "check" else ("", "")
 USER, PASSWORD = b"tollbook", "Paßwort mit Raum".encode()
 # Whatever an address and a name may have in them.
 FROM, TO = "Tollbook <tollbook@b.example>", ["Ann Ö. <ann@b.example>", "bob+alerts@b.example"]
@@ -57,18 +62,37 @@ def ask(method, path, body=None):
         sys.exit(f"{method} {path}: {error.code} {error.read().decode()}")
 
 
-def channel(name, port, password):
+def channel(name, port, password=PASSWORD.decode(), tls="none", host="localhost"):
     ask("POST", "/api/v1/channels", {
-        "name": name, "kind": "email", "from": FROM, "to": TO, "smtp_host": "127.0.0.1", "smtp_port": port,
-        "smtp_tls": "none", "smtp_user": USER.decode(), "smtp_password": password, "allow_private": True,
+        "name": name, "kind": "email", "from": FROM, "to": TO, "smtp_host": host, "smtp_port": port,
+        "smtp_tls": tls, "smtp_user": USER.decode(), "smtp_password": password, "allow_private": True,
     })
     return ask("POST", f"/api/v1/channels/{name}/test")
 
 
-def check(port, letters):
-    told = channel("ops", port, PASSWORD.decode())
+def check_tls(ports, letters):
+    """Each way to a server that speaks it delivers; to one that does not, nothing goes, least of all the password."""
+    for way in ports:
+        told = channel(f"by-{way}", ports[way], tls=way)
+        must(told == {"delivered": True, "error": None}, f"{way}: {told}")
+    for name, port, tls, host, word in [
+        ("no-starttls-there", "none", "starttls", "localhost", "STARTTLS"),
+        ("no-tls-there", "none", "implicit", "localhost", "TLS failed"),
+        ("another-name", "implicit", "implicit", "127.0.0.1", "certificate"),
+        ("another-name-later", "starttls", "starttls", "127.0.0.1", "certificate"),
+        ("only-with-starttls", "starttls", "none", "localhost", "530"),
+    ]:
+        told = channel(name, ports[port], tls=tls, host=host)
+        must(told["delivered"] is False and word in told["error"], f"{name}: {told}")
+    must(len(letters.taken) == len(ports), f"{len(letters.taken)} letters for {len(ports)} ways")
+    letters.taken.clear()
+
+
+def check(ports, letters):
+    check_tls(ports, letters)
+    told = channel("ops", ports["none"])
     must(told == {"delivered": True, "error": None}, f"a test message: {told}")
-    told = channel("wrong", port, "another")
+    told = channel("wrong", ports["none"], "another")
     must(told["delivered"] is False and "535" in told["error"], f"a wrong password: {told}")
     ask("POST", "/api/v1/budgets", {
         "name": BUDGET, "limit_calls": 1, "window": "total", "warn_at": [100], "at_limit": "warn", "notify": ["ops"],
@@ -95,17 +119,36 @@ def check(port, letters):
     must(letter["message-id"] == f"<{alert['id']}@tollbook>", letter["message-id"])
     must(alert["summary"] in letter.get_content(), letter.get_content())
     must([delivery["state"] for delivery in alert["deliveries"]] == ["delivered"], alert["deliveries"])
-    print(f"{len(letters.taken)} letters, a wrong password refused")
+    print(f"{len(letters.taken)} letters and {len(ports)} ways there, a wrong password refused")
+
+
+def certify():
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(DIRECTORY / "authority.pem")
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(DIRECTORY / "server.pem")
 
 
 async def main():
     letters = Letters()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: SMTP(letters, authenticator=authenticate, auth_required=True, auth_require_tls=False), "127.0.0.1", 0
-    )
-    port = server.sockets[0].getsockname()[1]
-    await loop.run_in_executor(None, check, port, letters)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(DIRECTORY / "server.pem")
+
+    async def listen(outer=None, **more):
+        known = {"authenticator": authenticate, "auth_required": True, "auth_require_tls": False}
+        server = await loop.create_server(lambda: SMTP(letters, **known, **more), "127.0.0.1", 0, ssl=outer)
+        return server, server.sockets[0].getsockname()[1]
+
+    listening = {
+        "none": await listen(),
+        "starttls": await listen(tls_context=tls, require_starttls=True),
+        "implicit": await listen(outer=tls),
+    }
+    await loop.run_in_executor(None, check, {way: port for way, (_, port) in listening.items()}, letters)
 
 
-asyncio.run(main())
+if STEP == "certify":
+    certify()
+else:
+    asyncio.run(main())

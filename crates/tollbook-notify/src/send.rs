@@ -1,9 +1,11 @@
 //! One attempt to bring a message to a channel.
 
 use crate::channel::{Channel, Kind};
+use crate::email::Authorities;
 use crate::message::Message;
 use crate::{email, sign, slack, webhook};
 use http::StatusCode;
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ pub(crate) const TIME_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Sender {
     tls: Arc<ClientConfig>,
+    authorities: Authorities,
 }
 
 /// Why a message did not arrive, or may not have.
@@ -46,25 +49,33 @@ impl Sender {
     /// # Errors
     /// TLS cannot be set up.
     pub fn new() -> Result<Sender, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        match Sender::trusting(rustls_native_certs::load_native_certs().certs)? {
+            sender if sender.authorities.is_empty() => {
+                let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+                Sender::over(roots, Authorities::WellKnown)
+            }
+            sender => Ok(sender),
         }
-        Sender::trusting(roots)
     }
 
-    /// Trusts these authorities, except for e-mail, which has the well-known ones.
+    /// Trusts these authorities, as far as they can be read.
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub fn trusting(roots: RootCertStore) -> Result<Sender, rustls::Error> {
+    pub fn trusting(certificates: Vec<CertificateDer<'static>>) -> Result<Sender, rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        let mut read = certificates;
+        read.retain(|certificate| roots.add(certificate.clone()).is_ok());
+        Sender::over(roots, Authorities::These(read))
+    }
+
+    fn over(roots: RootCertStore, authorities: Authorities) -> Result<Sender, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Sender { tls: Arc::new(tls) })
+        Ok(Sender { tls: Arc::new(tls), authorities })
     }
 
     /// Brings a message to a channel, at `now`. On `Ok` the other side has taken it.
@@ -104,7 +115,7 @@ impl Sender {
                     [StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND, StatusCode::GONE];
                 judged(answer, &dead)
             }
-            Kind::Email(email) => email::send(email, allow_private, message).await,
+            Kind::Email(email) => email::send(email, &self.authorities, allow_private, message).await,
             Kind::Log => {
                 tracing::warn!(id = message.id, kind = message.kind, "{}", message.title);
                 Ok(())

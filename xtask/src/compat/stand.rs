@@ -233,6 +233,17 @@ impl Stand {
 
 /// A server of its own, with its own books.
 pub fn serve(place: &Place, name: &str, upstream: &str, more: &str) -> Result<Server, String> {
+    serve_in(place, name, upstream, more, &[])
+}
+
+/// The same, with more of an environment.
+pub fn serve_in(
+    place: &Place,
+    name: &str,
+    upstream: &str,
+    more: &str,
+    environment: &[(&str, &Path)],
+) -> Result<Server, String> {
     let data = place.root.join(name);
     let _ = std::fs::remove_dir_all(&data);
     let config = place.root.join(format!("{name}.toml"));
@@ -255,7 +266,8 @@ pub fn serve(place: &Place, name: &str, upstream: &str, more: &str) -> Result<Se
     command
         .env("COMPAT_PROVIDER_KEY", PROVIDER_KEY)
         .env("TOLLBOOK_LOG", "warn")
-        .env("TOLLBOOK_ADMIN_KEY", ADMIN_KEY);
+        .env("TOLLBOOK_ADMIN_KEY", ADMIN_KEY)
+        .envs(environment.iter().copied());
     let mut process = Running::start(&mut command)?;
     let told: Value = serde_json::from_str(&process.line()?).map_err(text)?;
     let member = |name: &str| told[name].as_str().map(str::to_owned).ok_or(format!("no {name}: {told}"));

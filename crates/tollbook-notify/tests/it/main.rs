@@ -1,7 +1,6 @@
 //! Messages on their way to real listeners.
 #![allow(clippy::unwrap_used)] // These are tests throughout.
 
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
@@ -43,7 +42,7 @@ fn send_with(sender: &Sender, channel: &Channel) -> Result<(), Failed> {
 }
 
 fn send(channel: &Channel) -> Result<(), Failed> {
-    send_with(&Sender::trusting(RootCertStore::empty()).unwrap(), channel)
+    send_with(&Sender::trusting(Vec::new()).unwrap(), channel)
 }
 
 fn ok() -> Script {
@@ -167,10 +166,23 @@ fn a_certificate_has_to_be_trusted() {
     let hook = hook(&format!("https://localhost:{}/", relay.address.port()));
     let failed = send(&hook).unwrap_err();
     assert!(failed.why.contains("certificate") && upstream.count() == 0, "{failed:?}");
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority.certificate.as_bytes()).unwrap()).unwrap();
-    send_with(&Sender::trusting(roots).unwrap(), &hook).unwrap();
+    let trusted = vec![CertificateDer::from_pem_slice(authority.certificate.as_bytes()).unwrap()];
+    let sender = Sender::trusting(trusted).unwrap();
+    send_with(&sender, &hook).unwrap();
     assert_eq!(upstream.count(), 1);
+    let server = MailServer::start().unwrap();
+    let relay = Relay::out_of_tls(&authority.certify().unwrap(), server.address).unwrap();
+    let mail = |tls: &str, port: u16| {
+        channel(json!({"name": "m", "kind": "email", "to": ["a@b.example"], "from": "t@b.example",
+                       "smtp_host": "localhost", "smtp_port": port, "smtp_tls": tls, "allow_private": true}))
+    };
+    let failed = send(&mail("implicit", relay.address.port())).unwrap_err();
+    assert!(failed.again && failed.why.contains("certificate is not trusted"), "{failed:?}");
+    let failed = send_with(&sender, &mail("starttls", server.address.port())).unwrap_err();
+    assert!(failed.again && failed.why.contains("STARTTLS"), "{failed:?}");
+    assert_eq!(server.letters(), []);
+    send_with(&sender, &mail("implicit", relay.address.port())).unwrap();
+    assert_eq!(server.letters().len(), 1);
 }
 
 #[test]
