@@ -4,7 +4,6 @@ use crate::books::{Books, text};
 use crate::figure::{Aim, Samples, Table, nanos_each};
 use crate::run::Run;
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Instant;
 use tollbook_budget::{BudgetForm, RateLimitForm};
 use tollbook_ledger::Ledger;
@@ -39,7 +38,7 @@ pub fn measure(run: &Run, table: &mut Table) -> Result<(), String> {
     let rolling =
         BudgetForm { minutes: Some(300), ..form("rolling".to_owned(), &[("provider", "openai")], "rolling") };
     budget(BudgetForm { each: Some("session".to_owned()), ..rolling })?;
-    let callers: Vec<Arc<Attribution>> = (0..997).map(|n| Arc::new(caller(n * 10))).collect();
+    let callers: Vec<Attribution> = (0..997).map(|n| caller(n * 10)).collect();
     let (now, conditions) = (books.clock.now(), Conditions::default());
     let decide = |nth: usize| decide(&books.ledger, &callers[nth % callers.len()], nth, now, &conditions);
     let (_, matching) = decide(0)?;
@@ -108,7 +107,7 @@ fn caller(user: usize) -> Attribution {
 /// How long a decision took, in nanoseconds, and how many budgets it was over.
 fn decide(
     ledger: &Ledger,
-    who: &Arc<Attribution>,
+    who: &Attribution,
     nth: usize,
     at: Timestamp,
     conditions: &Conditions,

@@ -214,8 +214,12 @@ impl Engine {
         subject: &Subject<'_>,
         typical: Option<Used>,
     ) -> Result<Vec<Claim>, Refused> {
-        let places = self.find(subject).into_iter();
-        places.map(|place| self.claim(place, ask, subject, typical).map_err(Refused::Budget)).collect()
+        let places = self.find(subject);
+        let mut claims = Vec::with_capacity(places.len());
+        for place in places {
+            claims.push(self.claim(place, ask, subject, typical).map_err(Refused::Budget)?);
+        }
+        Ok(claims)
     }
 
     /// A call is no longer under way; what it used is booked later.

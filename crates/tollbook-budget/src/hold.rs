@@ -5,7 +5,6 @@ use crate::question::{Ask, Bound};
 use crate::rates::Part;
 use crate::scope::Subject;
 use hashbrown::HashMap;
-use std::sync::Arc;
 use tollbook_types::{Attribution, Timestamp};
 
 /// Holds that are no more whose memory is kept.
@@ -29,7 +28,7 @@ pub(crate) struct Hold {
     request_model: Option<String>,
     /// The model that it was changed to.
     model: Option<String>,
-    who: Arc<Attribution>,
+    who: Attribution,
     pub worst: Bound,
     pub expires_at: Option<Timestamp>,
     pub parts: Vec<Share>,
@@ -40,12 +39,14 @@ pub(crate) struct Hold {
 
 impl Hold {
     pub fn of(ask: &Ask<'_>) -> Hold {
+        let mut who = Attribution::default();
+        who.copy_dimensions(ask.who);
         Hold {
             at: ask.at,
             provider: ask.provider.to_owned(),
             request_model: ask.request_model.map(str::to_owned),
             model: ask.model.map(str::to_owned),
-            who: Arc::clone(ask.who),
+            who,
             worst: ask.worst,
             expires_at: ask.expires_at,
             parts: Vec::new(),
@@ -63,7 +64,7 @@ impl Hold {
         ask.provider.clone_into(&mut self.provider);
         put(&mut self.request_model, ask.request_model);
         put(&mut self.model, ask.model);
-        self.who = Arc::clone(ask.who);
+        self.who.copy_dimensions(ask.who);
         (self.at, self.worst, self.expires_at) = (ask.at, ask.worst, ask.expires_at);
         self.parts.clear();
         self.strict_picos = None;

@@ -4,7 +4,6 @@ use crate::account::Sums;
 use crate::definition::{Limit, Mode};
 use crate::rates::Limited;
 use crate::scope::Subject;
-use std::sync::Arc;
 use tollbook_types::{Attribution, Digest, Money, Seq, Timestamp};
 
 /// Why the cost of a call has no bound.
@@ -39,7 +38,7 @@ pub struct Ask<'a> {
     /// The model that a budget had that one changed to.
     pub model: Option<&'a str>,
     /// On whose account.
-    pub who: &'a Arc<Attribution>,
+    pub who: &'a Attribution,
     /// The most that it can use.
     pub worst: Bound,
     /// The most that it can use with an answer of a usual length, for calls of which nothing is known.

@@ -68,6 +68,9 @@ impl Scope {
     }
 }
 
+/// Budgets that a call matches, mostly: room for so many is made at once.
+const FEW: usize = 8;
+
 /// Finds the budgets that match a call, however many there are: scopes that look at the same
 /// dimensions share a table by their values. It tells where to look; what matches, a scope says itself.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +112,7 @@ impl Index {
 
     /// The places of the budgets that match, ascending, where `scope` tells the one of a place.
     pub fn find<'s>(&self, subject: &Subject<'_>, scope: impl Fn(usize) -> &'s Scope) -> Vec<usize> {
-        let mut found = Vec::new();
+        let mut found = Vec::with_capacity(FEW);
         for shape in &self.shapes {
             let mut look = |as_named: &Subject<'_>| {
                 let values = shape.dimensions.iter().map(|dimension| as_named.value(dimension));

@@ -2,7 +2,6 @@
 
 use crate::prepare;
 use crate::refusal::Refusal;
-use std::sync::Arc;
 use tollbook_types::{Attribution, Key, Money, Timestamp};
 use tollbook_usage::Request;
 
@@ -20,7 +19,7 @@ pub struct Ask<'a> {
     /// What else is known of the request.
     pub request: &'a Request,
     /// On whose account.
-    pub attribution: &'a Arc<Attribution>,
+    pub attribution: &'a Attribution,
     /// With which key.
     pub key: &'a Key,
     /// Its body, as JSON; empty where it has none that can be read.

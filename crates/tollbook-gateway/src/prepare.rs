@@ -100,7 +100,6 @@ impl Way<'_> {
             let answer = self.answer_from_cache(&cached, &facts, attribution, hides_usage);
             return Ok(Prepared::Answered(answer));
         }
-        let attribution = Arc::new(attribution);
         let admitted =
             if starts { self.admit(&facts, &attribution, key, &seen)? } else { Admitted::default() };
         let asked_model = admitted.model.as_ref().and(facts.model.clone());
@@ -122,7 +121,7 @@ impl Way<'_> {
             started: self.started,
             request: facts,
             asked_model,
-            attribution,
+            attribution: Arc::new(attribution),
             admitted: admitted.clone(),
             provider: upstream.provider.clone(),
             is_poll,
@@ -142,7 +141,7 @@ impl Way<'_> {
     fn admit(
         &self,
         facts: &Facts,
-        attribution: &Arc<Attribution>,
+        attribution: &Attribution,
         key: &Key,
         seen: &Seen,
     ) -> Result<Admitted, Refusal> {
@@ -163,7 +162,7 @@ impl Way<'_> {
     /// Asks whether a request may go that might start work, but not such as could be metered.
     fn pass(&self, reads_as: &str, rest: &str, key: &Key, parts: &Parts) -> Result<(), Refusal> {
         let facts = Facts::facts(reads_as, parts.method.as_str(), rest, None, None);
-        let attribution = Arc::new(attribution(key, &parts.headers, None, &facts));
+        let attribution = attribution(key, &parts.headers, None, &facts);
         self.plane.core.admission.pass(&Ask {
             call_id: &self.id.to_string(),
             at: self.at,

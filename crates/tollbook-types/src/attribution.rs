@@ -43,6 +43,38 @@ pub struct Attribution {
 }
 
 impl Attribution {
+    /// Becomes what `other` says calls are told apart by, in the memory that it has: all but the metadata.
+    pub fn copy_dimensions(&mut self, other: &Attribution) {
+        let Attribution {
+            project,
+            customer,
+            user,
+            agent,
+            agent_name,
+            operation,
+            operation_id,
+            session,
+            key,
+            tags,
+            metadata: _,
+        } = other;
+        self.project.clone_from(project);
+        self.customer.clone_from(customer);
+        self.user.clone_from(user);
+        self.agent.clone_from(agent);
+        self.agent_name.clone_from(agent_name);
+        self.operation.clone_from(operation);
+        self.operation_id.clone_from(operation_id);
+        self.session.clone_from(session);
+        self.key.clone_from(key);
+        if self.tags.keys().eq(tags.keys()) {
+            self.tags.values_mut().zip(tags.values()).for_each(|(mine, theirs)| mine.clone_from(theirs));
+        } else {
+            self.tags.clone_from(tags);
+        }
+        self.metadata = None;
+    }
+
     /// Fills what is absent from `other`; nothing present is replaced. Returns whether anything changed.
     pub fn fill_from(&mut self, other: &Attribution) -> bool {
         fn fill(mine: &mut Option<String>, theirs: &Option<String>) -> bool {
@@ -72,5 +104,32 @@ impl Attribution {
             changed = true;
         }
         changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(text: &str) -> Attribution {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_copy_says_what_calls_are_told_apart_by_whatever_it_said_before() {
+        let all = [
+            "{}",
+            r#"{"project":"p","user":"ann","tags":{"team":"ops"}}"#,
+            r#"{"project":"a longer one","customer":"c","agent":"a","agent_name":"n","tags":{"team":"web"}}"#,
+            r#"{"user":"bob","operation":"o","operation_id":"1","session":"s","key":"k","tags":{"a":"1","b":"2"}}"#,
+            r#"{"key":"k","metadata":{"kept":"elsewhere"}}"#,
+        ];
+        for before in all {
+            for after in all {
+                let mut copy = who(before);
+                copy.copy_dimensions(&who(after));
+                assert_eq!(copy, Attribution { metadata: None, ..who(after) }, "{before} {after}");
+            }
+        }
     }
 }

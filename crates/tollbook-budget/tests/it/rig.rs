@@ -1,6 +1,5 @@
 //! An engine, and short words for calls to it.
 
-use std::sync::Arc;
 use tollbook_budget::{
     Admitted, Ask, Booked, Booking, Bound, Budget, BudgetForm, Engine, Item, Limits, RateLimitForm, Reason,
     Refused, Standing, Start, Subject,
@@ -44,7 +43,7 @@ pub fn account(text: &str) -> Attribution {
 #[derive(Clone)]
 pub struct Call {
     pub id: String,
-    pub who: Arc<Attribution>,
+    pub who: Attribution,
     pub model: String,
     pub at: Timestamp,
     pub worst: Result<Money, Limits>,
@@ -59,7 +58,7 @@ pub fn cents(cents: i128) -> Money {
 pub fn call(id: &str, who: &str, worst_cents: i128) -> Call {
     Call {
         id: id.to_owned(),
-        who: Arc::new(account(who)),
+        who: account(who),
         model: "gpt-x".to_owned(),
         at: instant(NOW),
         worst: Ok(cents(worst_cents)),

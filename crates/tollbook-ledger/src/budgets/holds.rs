@@ -8,8 +8,8 @@ use crate::error::LedgerError;
 use crate::keys::new_id;
 use crate::ledger::Ledger;
 use serde::{Deserialize, Serialize};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use tollbook_budget::Refused;
 use tollbook_types::{Attribution, Conditions, Timestamp};
 
@@ -50,13 +50,13 @@ pub struct Promised {
 }
 
 impl HoldRequest {
-    fn asked<'a>(&'a self, id: &'a str, who: &'a Arc<Attribution>) -> Asked<'a> {
+    fn asked<'a>(&'a self, id: &'a str) -> Asked<'a> {
         Asked {
             id,
             at: self.at,
             provider: &self.provider,
             model: Some(&self.model),
-            who,
+            who: &self.who,
             conditions: &self.conditions,
             input_tokens: self.input_tokens,
             output_tokens: self.output_tokens,
@@ -73,7 +73,7 @@ impl Ledger {
     /// return the hold survives the end of the process.
     pub fn promise(&self, request: &HoldRequest) -> Result<Result<Promised, Refused>, LedgerError> {
         let id = new_id("hold", self.shared().clock.now())?;
-        let granted = match self.admit(&request.asked(&id, &Arc::new(request.who.clone()))) {
+        let granted = match self.admit(&request.asked(&id)) {
             Ok(granted) => granted,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -112,8 +112,7 @@ impl Ledger {
             })?;
             self.promised().insert(id.to_owned());
             if request.expires_at > now {
-                let who = Arc::new(request.who.clone());
-                self.shared().budgets.engine().restore(&self.ask(&request.asked(id, &who)));
+                self.shared().budgets.engine().restore(&self.ask(&request.asked(id)));
                 self.shared().budgets.any.store(true, Ordering::Release);
             }
         }

@@ -107,7 +107,7 @@ pub struct Asked<'a> {
     /// The model that was asked for, where a budget had it changed to the other.
     pub instead_of: Option<&'a str>,
     /// On whose account.
-    pub who: &'a Arc<Attribution>,
+    pub who: &'a Attribution,
     /// What else the price depends on.
     pub conditions: &'a Conditions,
     /// A bound on its input tokens; `None`: the model's context window is one.
