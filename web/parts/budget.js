@@ -43,7 +43,7 @@ export function BudgetBar({ budget, account, href }) {
       <span class="num">${say(spent)} <span class="quiet">of ${say(limit)}</span></span></div>
     <div class="track" role="meter" aria-label=${`Budget ${budget.name}`} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.min(100, Math.round(thousandths / 10))} aria-valuetext=${`${share(spent, limit)} used, ${said}`}>
       <i class="spent" style=${{ width: part(spent) }}></i><i class="held" style=${{ width: part(held + counts) }}></i></div>
-    <div class="budget-line quiet"><span><strong>${said}</strong>${held > 0n && ` · ${say(held)} held`}${unsettled > 0n && ` · up to ${say(unsettled)} unknown`}</span>
+    <div class="budget-line quiet"><span><strong>${said}</strong>${held > 0n && ` · ${say(held)} held`}${unsettled > 0n && ` · up to ${say(unsettled)} unknown`}${stands.refused_calls > 0 && ` · ${whole(stands.refused_calls)} ${stands.refused_calls === 1 ? "call" : "calls"} refused`}</span>
       <span>${ACTS[budget.at_limit] ?? budget.at_limit} · ${resets}</span></div>
   </div>`;
 }

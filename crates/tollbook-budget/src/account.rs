@@ -14,6 +14,8 @@ pub struct Sums {
     pub held: i128,
     /// The most that calls of unknown outcome can have cost.
     pub unsettled: i128,
+    /// Calls that it refused. They are not in the books: who counts anew begins with none.
+    pub refused: u64,
 }
 
 impl Sums {
@@ -35,6 +37,7 @@ impl Sums {
         self.spent = self.spent.saturating_add(other.spent);
         self.held = self.held.saturating_add(other.held);
         self.unsettled = self.unsettled.saturating_add(other.unsettled);
+        self.refused = self.refused.saturating_add(other.refused);
     }
 
     fn is_nothing(&self) -> bool {

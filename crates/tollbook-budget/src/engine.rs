@@ -198,6 +198,18 @@ impl Engine {
         Ok(())
     }
 
+    /// A call was refused for good: the budget that was in the way counts it.
+    pub fn count_refused(&mut self, refused: &Refused, now: Timestamp) {
+        let Refused::Budget(denied) = refused else { return };
+        let Some(place) = self.places.get(&denied.standing.budget).copied() else { return };
+        let Slot { budget, accounts, .. } = &mut self.slots[place];
+        let instance = denied.standing.instance.as_deref();
+        let account = accounts.open(instance);
+        advance(budget, instance, account, now, &mut self.crossings);
+        let key = account.key(budget, now);
+        account.add_to(key, Sums { refused: 1, ..Sums::default() });
+    }
+
     /// What calls of its kind usually use.
     fn typical_of(&self, ask: &Ask<'_>) -> Option<Used> {
         let sent_model = ask.model.or(ask.request_model).unwrap_or_default();
@@ -563,7 +575,9 @@ fn worst_amount(limit: Limit, bound: &Bound) -> Result<i128, Limits> {
 
 fn item_sums(limit: Limit, item: &Item<'_>) -> Sums {
     match limit {
-        Limit::Usd(_) => Sums { spent: item.cost.picos(), held: 0, unsettled: item.unsettled.picos() },
+        Limit::Usd(_) => {
+            Sums { spent: item.cost.picos(), unsettled: item.unsettled.picos(), ..Sums::default() }
+        }
         Limit::Tokens(_) => Sums { spent: item.tokens, ..Sums::default() },
         Limit::Calls(_) => Sums { spent: item.calls, ..Sums::default() },
     }

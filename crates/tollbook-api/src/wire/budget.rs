@@ -108,6 +108,8 @@ pub struct StandingView {
     /// Booked.
     #[serde(flatten)]
     pub amounts: Amounts,
+    /// Calls that it refused in its window, since the server started or the budget was changed.
+    pub refused_calls: u64,
     /// The limit now, with what it is raised by, as text.
     pub limit: String,
     /// The first instant that counts; `null` for all time.
@@ -308,6 +310,7 @@ impl StandingView {
         StandingView {
             value: with_value.then(|| standing.instance.clone()),
             amounts,
+            refused_calls: sums.refused,
             limit: text(standing.limit),
             since: standing.since,
             resets_at: standing.resets_at,

@@ -345,6 +345,26 @@ fn a_raise_ends_by_itself() {
 }
 
 #[test]
+fn what_was_refused_is_counted_in_its_window() {
+    let mut engine = engine(&[("b", r#""each":"user","limit_usd":"1","window":"day","mode":"strict""#)]);
+    let mut refuse = |id: &str, who: &str, at: &str| {
+        let call = call(id, who, 101).at(at);
+        let refused = call.admit(&mut engine).unwrap_err();
+        engine.count_refused(&refused, call.at);
+        let all = engine.standings("b", call.at).into_iter();
+        let mut all: Vec<_> = all.map(|stands| (stands.instance.unwrap(), stands.sums.refused)).collect();
+        all.sort();
+        all
+    };
+    let (today, tomorrow) = (NOW, "2026-11-23T00:00:00Z");
+    assert_eq!(refuse("a", "user=ann", today), [("ann".to_owned(), 1)]);
+    assert_eq!(refuse("b", "user=bob", today), [("ann".to_owned(), 1), ("bob".to_owned(), 1)]);
+    assert_eq!(refuse("c", "user=ann", today), [("ann".to_owned(), 2), ("bob".to_owned(), 1)]);
+    assert_eq!(refuse("d", "user=ann", tomorrow)[0], ("ann".to_owned(), 1));
+    assert_eq!(engine.holds(), 0);
+}
+
+#[test]
 fn holds_go_when_they_are_released_or_over() {
     let mut engine = engine(&[("b", STRICT)]);
     let held = call("a", "", 60);

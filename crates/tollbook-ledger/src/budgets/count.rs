@@ -108,7 +108,7 @@ fn used(budget: &Budget, call: &StoredCall) -> Vec<(Option<String>, Timestamp, S
     let sums = counted.map(|(model, measures)| {
         let is_usd = matches!(budget.limit, Limit::Usd(_)) && measures.calls > 0;
         let unsettled = if is_usd { unsettled(&state).picos() } else { 0 };
-        let sums = Sums { spent: spent(budget.limit, measures), held: 0, unsettled };
+        let sums = Sums { spent: spent(budget.limit, measures), unsettled, ..Sums::default() };
         let instance = budget.scope.instance(&subject(call, &state, model)).map(str::to_owned);
         (instance, event.occurred_at, sums)
     });

@@ -75,7 +75,10 @@ impl Ledger {
         let id = new_id("hold", self.shared().clock.now())?;
         let granted = match self.admit(&request.asked(&id)) {
             Ok(granted) => granted,
-            Err(refused) => return Ok(Err(refused)),
+            Err(refused) => {
+                self.count_refused(&refused);
+                return Ok(Err(refused));
+            }
         };
         if !self.shared().budgets.engine().is_held(&id) {
             // There is no budget: nothing to hold.

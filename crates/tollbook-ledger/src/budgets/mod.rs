@@ -380,6 +380,11 @@ impl Ledger {
         }
     }
 
+    /// A call was refused, and is not asked for again with another model or fewer tokens.
+    pub fn count_refused(&self, refused: &Refused) {
+        self.shared().budgets.engine().count_refused(refused, self.shared().clock.now());
+    }
+
     /// A call that was let go is no longer under way; its record follows.
     pub fn call_ended(&self, id: &str) {
         // Where nobody looks at it, it is under way until it is booked.

@@ -25,6 +25,7 @@ impl Budgeted {
     }
 
     fn refusal(&self, refused: &Refused) -> Refusal {
+        self.ledger.count_refused(refused);
         let denied = match refused {
             Refused::Budget(denied) => denied,
             Refused::Rate(limited) => return too_fast(limited),

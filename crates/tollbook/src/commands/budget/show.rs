@@ -3,6 +3,7 @@
 
 use crate::failure::Failure;
 use crate::out::Out;
+use crate::out::number::count;
 use crate::out::table::{Cell, Column, Table};
 use crate::out::text::{fold, visible};
 use serde_json::{Value, json};
@@ -18,7 +19,12 @@ pub fn one(budget: &Value, out: &mut Out) -> Result<(), Failure> {
     }
     let now = format!("Now{}: {}", whose(budget), amounts(budget));
     let until = budget["resets_at"].as_str().map_or(String::new(), |at| format!(", until {at}"));
-    for line in fold(&format!("{now}{until}."), out.width()) {
+    let refused = match refused(budget) {
+        0 => String::new(),
+        1 => " 1 call was refused.".to_owned(),
+        more => format!(" {} calls were refused.", count(more)),
+    };
+    for line in fold(&format!("{now}{until}.{refused}"), out.width()) {
         out.line(&line)?;
     }
     let missing = budget["missing_channels"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -35,6 +41,7 @@ pub fn list(budgets: &[Value], out: &mut Out) -> Result<(), Failure> {
         return out.json(&json!({"data": budgets, "has_more": false, "next_cursor": null}));
     }
     let has_unsettled = budgets.iter().any(|budget| unsettled(budget).is_some());
+    let has_refused = budgets.iter().any(|budget| refused(budget) > 0);
     let has_each = budgets.iter().any(|budget| budget["each"].is_string());
     let mut table = Table::new(vec![
         Column::text("Name"),
@@ -45,6 +52,7 @@ pub fn list(budgets: &[Value], out: &mut Out) -> Result<(), Failure> {
         Column::number("Unsettled").only_if(has_unsettled),
         Column::number("Left"),
         Column::number("Limit"),
+        Column::number("Refused").only_if(has_refused).expendable(3),
         Column::text("Resets").whole().expendable(1),
         Column::text("Source").expendable(4),
         Column::text("Id").whole().expendable(5),
@@ -61,6 +69,7 @@ pub fn list(budgets: &[Value], out: &mut Out) -> Result<(), Failure> {
             Cell::Text(of(budget, "unsettled")),
             Cell::Text(of(budget, "left")),
             Cell::Text(text("limit")),
+            Cell::Count(refused(budget)),
             Cell::text(budget["resets_at"].as_str()),
             Cell::Text(text("source")),
             Cell::Text(text("id")),
@@ -153,6 +162,11 @@ fn amounts(stands: &Value) -> String {
         of(stands, "left"),
         stands["limit"].as_str().unwrap_or_default()
     )
+}
+
+/// Calls that it refused in its window.
+fn refused(stands: &Value) -> u64 {
+    stands["refused_calls"].as_u64().unwrap_or_default()
 }
 
 /// What calls of unknown outcome may have cost, if there are any.

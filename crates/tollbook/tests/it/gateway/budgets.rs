@@ -161,6 +161,11 @@ fn every_route_to_a_provider_is_behind_the_budgets() {
         }
     }
     assert_eq!(running.upstream.count(), 0, "nothing was sent");
+    // Every refusal is counted, though nothing of it is in the books.
+    let refused = standing(&running, &path_of(&running))["refused_calls"].as_u64();
+    assert_eq!(refused, Some(30));
+    let list = running.place.json(&["budget", "list"]);
+    assert_eq!(list["data"][0]["refused_calls"], 30, "{list}");
     running.end();
     assert_eq!(running.books().len(), 0);
 }
