@@ -39,6 +39,10 @@ impl<A: Default> Accounts<A> {
         }
     }
 
+    pub fn len(&self) -> usize {
+        usize::from(self.nobodys.is_some()) + self.by_value.len()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (Option<&str>, &A)> {
         let named = self.by_value.iter().map(|(value, account)| (Some(value.as_str()), account));
         self.nobodys.iter().map(|account| (None, account)).chain(named)

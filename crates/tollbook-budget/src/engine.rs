@@ -19,6 +19,9 @@ use tollbook_types::{Attribution, Dimension, Money, Seq, Timestamp};
 /// The longest that a throttled caller is asked to wait.
 const WAIT_SECONDS_MAX: i128 = 60;
 
+/// So many accounts of a budget are opened by calls that it refuses, which cost their callers nothing.
+const REFUSED_ACCOUNTS_MAX: usize = 4_096;
+
 struct Slot {
     budget: Budget,
     through: Seq,
@@ -162,7 +165,9 @@ impl Engine {
         for Claim { share, next_at } in claims {
             let Slot { budget, accounts, .. } = &mut self.slots[share.place];
             admitted.is_strict |= budget.mode == Mode::Strict && budget.at_limit != AtLimit::Warn;
-            let account = accounts.open(budget.scope.instance(&subject));
+            let instance = budget.scope.instance(&subject);
+            let account = accounts.open(instance);
+            advance(budget, instance, account, ask.at, &mut self.crossings);
             account.add_to(share.key, Sums { held: share.amount, ..Sums::default() });
             account.next_at = next_at.or(account.next_at);
             if matches!(budget.limit, Limit::Usd(_)) {
@@ -198,12 +203,16 @@ impl Engine {
         Ok(())
     }
 
-    /// A call was refused for good: the budget that was in the way counts it.
+    /// A call was refused for good: the budget that was in the way counts it, unless it has many
+    /// accounts already and this would be one more.
     pub fn count_refused(&mut self, refused: &Refused, now: Timestamp) {
         let Refused::Budget(denied) = refused else { return };
         let Some(place) = self.places.get(&denied.standing.budget).copied() else { return };
         let Slot { budget, accounts, .. } = &mut self.slots[place];
         let instance = denied.standing.instance.as_deref();
+        if accounts.len() >= REFUSED_ACCOUNTS_MAX && accounts.get(instance).is_none() {
+            return;
+        }
         let account = accounts.open(instance);
         advance(budget, instance, account, now, &mut self.crossings);
         let key = account.key(budget, now);
@@ -269,7 +278,9 @@ impl Engine {
     ) -> Result<Claim, Box<Denied>> {
         let Slot { budget, accounts, .. } = &mut self.slots[place];
         let instance = budget.scope.instance(subject);
-        let account = accounts.open(instance);
+        // Who is refused gets no account: anybody may say to be anybody.
+        let mut blank = Account::default();
+        let account = accounts.get_mut(instance).unwrap_or(&mut blank);
         advance(budget, instance, account, ask.at, &mut self.crossings);
         let (budget, account) = (&*budget, &*account);
         let sums = account.sums(budget, ask.at);

@@ -365,6 +365,18 @@ fn what_was_refused_is_counted_in_its_window() {
 }
 
 #[test]
+fn who_is_refused_under_many_names_takes_no_room() {
+    let mut engine = engine(&[("b", r#""each":"user","limit_usd":"1","window":"total","mode":"strict""#)]);
+    for n in 0..5_000 {
+        let call = call("a", &format!("user=u{n}"), 101);
+        let refused = call.admit(&mut engine).unwrap_err();
+        engine.count_refused(&refused, call.at);
+    }
+    assert_eq!(engine.standings("b", instant(NOW)).len(), 4_096);
+    assert_eq!(verdict(&call("z", "user=u4999", 100).admit(&mut engine)), "ok");
+}
+
+#[test]
 fn holds_go_when_they_are_released_or_over() {
     let mut engine = engine(&[("b", STRICT)]);
     let held = call("a", "", 60);
