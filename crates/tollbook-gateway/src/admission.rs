@@ -1,6 +1,6 @@
 //! The seam between a call and the budgets: whether it may go, and what is held back for it.
 
-use crate::prepare;
+use crate::change::{MaxTokens, model_in};
 use crate::refusal::Refusal;
 use tollbook_types::{Attribution, Key, Money, Timestamp};
 use tollbook_usage::Request;
@@ -31,12 +31,12 @@ pub struct Ask<'a> {
 impl Ask<'_> {
     /// Whether another model could be put in place of the one that it asks for.
     pub fn may_change_model(&self) -> bool {
-        self.is_whole && prepare::model_in(self.text).is_some()
+        self.is_whole && model_in(self.text).is_some()
     }
 
     /// Whether its bound on tokens out could be lowered.
     pub fn may_lower_max_tokens(&self) -> bool {
-        self.is_whole && prepare::MaxTokens::of(self.request, self.text).is_some()
+        self.is_whole && MaxTokens::of(self.request, self.text).is_some()
     }
 }
 

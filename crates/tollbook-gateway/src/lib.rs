@@ -19,6 +19,7 @@ pub mod attribution;
 pub mod cache;
 mod call;
 pub mod capture;
+mod change;
 mod control;
 mod core;
 mod cost;
