@@ -70,11 +70,10 @@ pub(crate) fn of_whole_answer(bytes: &[u8]) -> String {
 /// The longest name that anybody looks for with every character escaped, and more.
 pub(crate) const ESCAPED_MAX: usize = 256;
 
-/// What a name says that is written with escapes, as nobody does who has nothing to hide; `None` where
-/// it is not.
+/// What a name says that is written with escapes; `None` where it is not.
 pub(crate) fn escaped_name(name: &[u8]) -> Option<String> {
     let is_escaped = name.len() <= ESCAPED_MAX && memchr::memchr(b'\\', name).is_some();
-    is_escaped.then(|| serde_json::from_slice(&[b"\"", name, b"\""].concat()).ok())?
+    is_escaped.then(|| unquoted(name))?
 }
 
 /// A top-level string member of an object.
@@ -162,14 +161,12 @@ fn unescaped(inner: &[u8]) -> Cow<'_, str> {
     if !inner.contains(&b'\\') {
         return String::from_utf8_lossy(inner);
     }
-    let mut quoted = Vec::with_capacity(inner.len() + 2);
-    quoted.push(b'"');
-    quoted.extend_from_slice(inner);
-    quoted.push(b'"');
-    match serde_json::from_slice::<String>(&quoted) {
-        Ok(text) => Cow::Owned(text),
-        Err(_) => String::from_utf8_lossy(inner),
-    }
+    unquoted(inner).map_or_else(|| String::from_utf8_lossy(inner), Cow::Owned)
+}
+
+/// What stands between two quotes, read as JSON does.
+fn unquoted(inner: &[u8]) -> Option<String> {
+    serde_json::from_slice(&[b"\"", inner, b"\""].concat()).ok()
 }
 
 #[cfg(test)]
