@@ -268,6 +268,14 @@ async function alerts(context) {
   if (changed.limit_usd !== "5.00" || changed.notify.join() !== "to-the-log" || changed.warn_at.join() !== "50" || changed.at_limit !== "warn") miss(`a change changes more: ${JSON.stringify(changed)}`);
   await page.keyboard.press("Escape");
   await row.waitFor({ state: "detached", timeout: 15_000 }).catch(() => miss("an alert of a limit that was raised goes on"));
+  // One that says no more than how much blocks, and tells whom it has refused.
+  await api("POST", "/api/v1/budgets", { name: "shut", match: { user: "nobody" }, limit_usd: "0", window: "month" });
+  const refused = await fetch(`${url}/api/v1/admit`, { method: "POST", headers: { authorization: `Bearer ${key}`, "content-type": "application/json" }, body: JSON.stringify({ provider: "openai", model: "gpt-4o", user: "nobody" }) });
+  if (refused.status !== 402) miss(`a budget of nothing lets a call go: ${refused.status}`);
+  await page.reload();
+  const shut = page.locator(".budget", { hasText: "shut" });
+  await shut.getByText("Used up: calls are blocked · 1 call refused").waitFor({ timeout: 5_000 }).catch(() => miss("a budget that blocks does not say so"));
+  await shut.getByText("blocks · resets in").waitFor({ timeout: 5_000 }).catch(() => miss("a budget does not say what it does"));
   await page.close();
 }
 

@@ -30,10 +30,12 @@ const ACTS = /** @type {Record<string, string>} */ ({ warn: "warns only", thrott
 export function BudgetBar({ budget, account, href }) {
   const stands = account ?? budget;
   const { spent, held, left, unsettled, counts, limit, say } = standing({ ...budget, ...stands });
-  const part = (/** @type {bigint} */ amount) => `${limit > 0n ? Math.min(100, Number((amount * 1000n) / limit) / 10) : 100}%`;
+  const part = (/** @type {bigint} */ amount) => `${limit > 0n ? Math.min(100, Number((amount * 1000n) / limit) / 10) : 0}%`;
   const thousandths = used({ ...budget, ...stands });
   const isOver = left <= 0n;
-  const blocks = budget.at_limit === "block";
+  // A budget that does not say blocks.
+  const effect = budget.at_limit ?? "block";
+  const blocks = effect === "block";
   const kind = isOver ? "bad" : thousandths >= 800 ? "warn" : "";
   const resets = stands.resets_at ? `resets in ${until(Date.parse(stands.resets_at) - now.value)}` : "never resets";
   const said = isOver ? (blocks ? "Used up: calls are blocked" : "Over its limit") : `${say(left)} left`;
@@ -42,8 +44,8 @@ export function BudgetBar({ budget, account, href }) {
     <div class="budget-line"><span class="budget-name">${href ? html`<a href=${href}>${name}</a>` : name}</span>
       <span class="num">${say(spent)} <span class="quiet">of ${say(limit)}</span></span></div>
     <div class="track" role="meter" aria-label=${`Budget ${budget.name}`} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.min(100, Math.round(thousandths / 10))} aria-valuetext=${`${share(spent, limit)} used, ${said}`}>
-      <i class="spent" style=${{ width: part(spent) }}></i><i class="held" style=${{ width: part(held + counts) }}></i></div>
+      <i class="spent" style=${{ width: limit > 0n ? part(spent) : "100%" }}></i><i class="held" style=${{ width: part(held + counts) }}></i></div>
     <div class="budget-line quiet"><span><strong>${said}</strong>${held > 0n && ` · ${say(held)} held`}${unsettled > 0n && ` · up to ${say(unsettled)} unknown`}${stands.refused_calls > 0 && ` · ${whole(stands.refused_calls)} ${stands.refused_calls === 1 ? "call" : "calls"} refused`}</span>
-      <span>${ACTS[budget.at_limit] ?? budget.at_limit} · ${resets}</span></div>
+      <span>${ACTS[effect] ?? effect} · ${resets}</span></div>
   </div>`;
 }
